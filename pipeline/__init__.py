@@ -1,0 +1,1 @@
+"""Everything Dailies knows about making clips; imports neither Flask nor Celery."""

@@ -1,0 +1,1 @@
+"""The pure part: values and decisions, with no clock, no dice and no I/O."""

@@ -1,0 +1,114 @@
+"""Everything the world can say about an attempt: a closed list, so that no outcome is an exception.
+
+The limiter says Granted or Busy; a provider says Accepted, Working, Finished, Refused, Busy, Silent or
+Unknown; storage says Stored, Silent or Refused; the customer says Withdrawn.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Reason(StrEnum):
+    """Why an asset waits, in the words of the API's ``waiting.reason``."""
+
+    SLOT = "slot"  #: every slot of the account is held by another prediction
+    RATE = "rate"  #: the account may send no request just now
+    BLOCKED = "blocked"  #: the provider said 429, the whole account pauses
+    LEARNED_LIMIT = "learned_limit"
+    DAILY_LIMIT = "daily_limit"
+    BUDGET = "budget"
+    DEPENDENCY = "dependency"
+    BREAKER = "breaker"
+    REDIS_DOWN = "redis_down"  #: no permit can be had, so nothing is spent
+    NEEDS_PERSON = "needs_person"  #: nobody can prove whether the prediction was paid for
+    PROVIDER_QUEUE = "provider_queue"  #: accepted, and waiting inside the provider
+    RETRY = "retry"  #: an attempt failed in a way that another can cure; the pause before it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Granted:
+    """The limiter gives a slot: one prediction may be bought."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """The provider took the order (and will charge for it) under its own id."""
+
+    prediction_id: str
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Working:
+    """The prediction is not finished. ``progress`` is 0..100 or unknown; ``queued`` while the provider holds it back."""
+
+    prediction_id: str | None = None
+    progress: int | None = None
+    queued: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """The prediction succeeded; ``outputs`` are the provider's links, first one first."""
+
+    outputs: tuple[str, ...]
+    prediction_id: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """The file is ours: checked, and in the object store under ``key``."""
+
+    key: str
+    sha256: str
+    size_bytes: int
+    duration_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A clear no. ``retryable`` when a new attempt can cure it; never for moderation, bad input or no credit.
+
+    ``code`` is one of: rejected_input, moderated, no_credit, not_authorised, provider_error, provider_cancelled,
+    lost, absent (proven never accepted), broken_file, wrong_duration.
+    """
+
+    code: str
+    message: str
+    retryable: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Busy:
+    """Not now, and nothing was used up. ``wait_seconds`` None: whoever frees the way will wake us."""
+
+    reason: Reason
+    wait_seconds: float | None = None
+    place: int | None = None
+    about_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Silent:
+    """No answer, and surely nothing happened: asking again is free."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknown:
+    """No proof either way after a paying call: it must be settled, never repeated."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withdrawn:
+    """The customer does not want it any more."""
+
+
+Answer = Granted | Accepted | Working | Finished | Stored | Refused | Busy | Silent | Unknown | Withdrawn
