@@ -42,7 +42,7 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True)
 class Working:
-    """The prediction is not finished. ``progress`` is 0..100 or unknown; ``queued`` while the provider holds it back."""
+    """Not finished. ``progress`` is 0..100 or unknown; ``queued`` while the provider holds it back."""
 
     prediction_id: str | None = None
     progress: int | None = None

@@ -11,6 +11,7 @@ DailiesError
 ├── Unavailable                a part that we need (database, Redis, storage) does not answer
 ├── BrokenMedia                a file is not the whole, playable thing it should be
 ├── StaleClaim                 a fenced write came too late and changed nothing
+├── ImpossibleAnswer           our own bug: an answer that can't be said in that state
 ├── CatalogueError             the operator's catalogue contradicts itself; the process must not start
 └── SettingsError              a setting is missing or makes no sense; the process must not start
 """
@@ -50,9 +51,7 @@ class Refusal(DailiesError):
     title: ClassVar[str] = "The request can't be accepted"
     retryable: ClassVar[bool] = False
 
-    def __init__(
-        self, detail: str, *, errors: Sequence[FieldError] = (), actions: Sequence[Action] = ()
-    ) -> None:
+    def __init__(self, detail: str, *, errors: Sequence[FieldError] = (), actions: Sequence[Action] = ()) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
@@ -182,6 +181,10 @@ class BrokenMedia(DailiesError):
 
 class StaleClaim(DailiesError):
     """A fenced write came too late: somebody else holds the row now, and nothing was changed."""
+
+
+class ImpossibleAnswer(DailiesError):
+    """Our own bug: an answer that can't be said of an asset in its state."""
 
 
 @dataclass

@@ -1,0 +1,98 @@
+"""An asset as ``decide`` sees it: its states, its counters, the policy it lives under and the decision it gets."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pipeline.domain.answers import Reason
+
+
+class State(StrEnum):
+    """The life of an asset; each state says who has the next word."""
+
+    WAITING = "waiting"  #: in line for a slot; nothing is sent, nothing is paid
+    SUBMITTING = "submitting"  #: the intent is on disk; the paying call may be on its way
+    UNCERTAIN = "uncertain"  #: nobody knows whether the call was accepted; being settled, never repeated
+    RENDERING = "rendering"  #: the provider works on a prediction that we know by its id
+    CANCELLING = "cancelling"  #: the provider was told to stop; a result that comes all the same is kept
+    FETCHING = "fetching"  #: finished over there; the file is on its way to our store
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED})
+HOLDS_SLOT = frozenset({State.SUBMITTING, State.UNCERTAIN, State.RENDERING, State.CANCELLING})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Why an asset waits: the limit that holds it, its place in line (1 is next) and a guess in seconds."""
+
+    reason: Reason
+    place: int | None = None
+    about_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why an attempt or an asset failed; ``retryable`` when a new attempt could cure it."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asset:
+    """The part of an asset's row that ``decide`` reads and changes.
+
+    ``takes`` counts attempts begun; ``tries`` those that used one of the allowed attempts up; ``silences`` the
+    unanswered calls in a row; ``polls`` the looks at this prediction; ``clock_started_at`` is when the provider began
+    to work on it.
+    """
+
+    state: State = State.WAITING
+    takes: int = 0
+    tries: int = 0
+    silences: int = 0
+    polls: int = 0
+    timeout_retries: int = 0
+    progress: int = 0
+    clock_started_at: datetime | None = None
+    uncertain_since: datetime | None = None
+    waiting: Waiting | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """How patient we are; figures come from the catalogue and the settings."""
+
+    max_tries: int = 3
+    max_takes: int = 12
+    max_silences: int = 60
+    max_fetches: int = 8
+    backoff: timedelta = timedelta(seconds=1)
+    max_backoff: timedelta = timedelta(seconds=60)
+    poll_first: timedelta = timedelta(seconds=5)
+    poll_factor: float = 1.5
+    poll_max: timedelta = timedelta(seconds=30)
+    parked: timedelta = timedelta(seconds=30)
+    blocked_default: timedelta = timedelta(seconds=15)
+    time_limit: timedelta = timedelta(seconds=120)
+    hard_limit: timedelta = timedelta(seconds=600)
+    settle_every: timedelta = timedelta(seconds=5)
+    ask_person_after: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What the asset becomes, and how long until somebody looks again (None: never, it is over).
+
+    ``parked`` when a wake is expected before that time, so that no message needs to be held for it.
+    """
+
+    asset: Asset
+    wait: timedelta | None
+    parked: bool = False

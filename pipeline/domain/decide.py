@@ -1,0 +1,287 @@
+"""What an asset becomes when the world answers: ``decide``, the one function that moves a state.
+
+Pure and total over the table in ``docs/architecture.md``: no clock, no dice, no I/O. A pair that the table leaves
+empty is a bug in the caller and raises ``ImpossibleAnswer``; jitter is added by the shell.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from pipeline.domain.answers import (
+    Accepted,
+    Answer,
+    Busy,
+    Finished,
+    Granted,
+    Reason,
+    Refused,
+    Silent,
+    Stored,
+    Unknown,
+    Withdrawn,
+    Working,
+)
+from pipeline.domain.asset import TERMINAL, Asset, Decision, Failure, Policy, State, Waiting
+from pipeline.domain.errors import ImpossibleAnswer
+
+NOW = timedelta(0)
+
+
+def decide(asset: Asset, answer: Answer, policy: Policy, now: datetime) -> Decision:
+    """Move an asset by one answer; a terminal asset stays what it is, whatever is said."""
+    if asset.state in TERMINAL:
+        return Decision(asset=asset, wait=None)
+    return _RULES[asset.state](asset, answer, policy, now)
+
+
+def backoff(policy: Policy, silences: int) -> timedelta:
+    """Exponential pause after the n-th silence in a row, capped."""
+    doublings: int = 2 ** min(max(silences - 1, 0), 16)
+    return min(policy.backoff * doublings, policy.max_backoff)
+
+
+def next_poll(policy: Policy, polls: int) -> timedelta:
+    """The catalogue's schedule: the first look, then ever later ones up to the maximum."""
+    return min(policy.poll_first * policy.poll_factor ** min(polls, 64), policy.poll_max)
+
+
+def _from_waiting(asset: Asset, answer: Answer, policy: Policy, _now: datetime) -> Decision:
+    match answer:
+        case Granted():
+            begun = replace(_cleared(asset), state=State.SUBMITTING, takes=asset.takes + 1, tries=asset.tries + 1)
+            return Decision(asset=begun, wait=NOW)
+        case Busy():
+            return _told_to_wait(asset, answer, policy)
+        case Silent():
+            return _unheard(asset, answer, policy)
+        case Refused():
+            return _failed(asset, answer)
+        case Withdrawn():
+            return _over(asset, State.CANCELLED)
+        case _:
+            raise _impossible(asset, answer)
+
+
+def _from_submitting(asset: Asset, answer: Answer, policy: Policy, now: datetime) -> Decision:
+    match answer:
+        case Accepted():
+            return _rendering(asset, policy, now)
+        case Finished():
+            return Decision(asset=replace(_cleared(asset), state=State.FETCHING), wait=NOW)
+        case Refused():
+            return _again_or_failed(asset, answer, policy)
+        case Busy():
+            return _told_to_wait(_untried(asset), answer, policy)
+        case Silent():
+            return _unheard(_untried(asset), answer, policy)
+        case Unknown():
+            doubtful = replace(_cleared(asset), state=State.UNCERTAIN, uncertain_since=now)
+            return Decision(asset=doubtful, wait=policy.settle_every)
+        case Withdrawn():
+            return _over(asset, State.CANCELLED)
+        case _:
+            raise _impossible(asset, answer)
+
+
+def _from_uncertain(asset: Asset, answer: Answer, policy: Policy, now: datetime) -> Decision:
+    match answer:
+        case Accepted() | Working():
+            return _rendering(asset, policy, now)
+        case Finished():
+            return Decision(asset=replace(_cleared(asset), state=State.FETCHING), wait=NOW)
+        case Refused(code="absent"):
+            # Proven never accepted, so it cost nothing and does not use an attempt up.
+            return _again_or_failed(_untried(asset), answer, policy)
+        case Refused():
+            return _again_or_failed(asset, answer, policy)
+        case Busy():
+            return Decision(asset=asset, wait=_pause(answer, policy))
+        case Silent() | Unknown() | Withdrawn():
+            return _still_uncertain(asset, policy, now)
+        case _:
+            raise _impossible(asset, answer)
+
+
+def _from_rendering(asset: Asset, answer: Answer, policy: Policy, now: datetime) -> Decision:
+    match answer:
+        case Working():
+            return _watched(asset, answer, policy, now)
+        case Finished():
+            return Decision(asset=replace(_cleared(asset), state=State.FETCHING), wait=NOW)
+        case Refused():
+            return _again_or_failed(asset, answer, policy)
+        case Busy():
+            held = replace(asset, waiting=Waiting(reason=answer.reason))
+            return _within_limits(held, policy, now, wait=_pause(answer, policy))
+        case Silent():
+            unheard = replace(asset, silences=asset.silences + 1)
+            return _within_limits(unheard, policy, now, wait=backoff(policy, unheard.silences))
+        case Withdrawn():
+            return Decision(asset=replace(_cleared(asset), state=State.CANCELLING), wait=NOW)
+        case _:
+            raise _impossible(asset, answer)
+
+
+def _from_cancelling(asset: Asset, answer: Answer, policy: Policy, _now: datetime) -> Decision:
+    end = State.FAILED if asset.failure else State.CANCELLED
+    match answer:
+        case Finished():
+            # It was paid for, so it is kept.
+            return Decision(asset=replace(_cleared(asset), state=State.FETCHING, failure=None), wait=NOW)
+        case Refused():
+            return _over(asset, end)
+        case Working():
+            again = replace(asset, polls=asset.polls + 1)
+            return Decision(asset=again, wait=next_poll(policy, again.polls))
+        case Busy():
+            return Decision(asset=asset, wait=_pause(answer, policy))
+        case Silent():
+            unheard = replace(asset, silences=asset.silences + 1)
+            if unheard.silences > policy.max_silences:
+                return _over(unheard, end)
+            return Decision(asset=unheard, wait=backoff(policy, unheard.silences))
+        case Withdrawn():
+            return Decision(asset=asset, wait=NOW)
+        case _:
+            raise _impossible(asset, answer)
+
+
+def _from_fetching(asset: Asset, answer: Answer, policy: Policy, _now: datetime) -> Decision:
+    match answer:
+        case Stored():
+            done = replace(_cleared(asset), state=State.DONE, progress=100, failure=None)
+            return Decision(asset=done, wait=None)
+        case Refused():
+            return _again_or_failed(asset, answer, policy)
+        case Busy():
+            return Decision(asset=asset, wait=_pause(answer, policy))
+        case Silent():
+            unheard = replace(asset, silences=asset.silences + 1)
+            if unheard.silences >= policy.max_fetches:
+                failure = Refused(code="fetch_failed", message=answer.message, retryable=True)
+                return _failed(unheard, failure)
+            return Decision(asset=unheard, wait=backoff(policy, unheard.silences))
+        case Withdrawn():
+            return _over(asset, State.CANCELLED)
+        case _:
+            raise _impossible(asset, answer)
+
+
+_RULES: dict[State, Callable[[Asset, Answer, Policy, datetime], Decision]] = {
+    State.WAITING: _from_waiting,
+    State.SUBMITTING: _from_submitting,
+    State.UNCERTAIN: _from_uncertain,
+    State.RENDERING: _from_rendering,
+    State.CANCELLING: _from_cancelling,
+    State.FETCHING: _from_fetching,
+}
+
+
+def _cleared(asset: Asset) -> Asset:
+    """The world spoke plainly: no silence is being counted and nothing holds the asset."""
+    return replace(asset, silences=0, waiting=None)
+
+
+def _untried(asset: Asset) -> Asset:
+    """Nothing was bought, so the attempt does not count against the limit."""
+    return replace(asset, tries=max(asset.tries - 1, 0))
+
+
+def _rendering(asset: Asset, policy: Policy, now: datetime) -> Decision:
+    begun = replace(
+        _cleared(asset),
+        state=State.RENDERING,
+        polls=0,
+        clock_started_at=now,
+        uncertain_since=None,
+        failure=None,
+    )
+    return Decision(asset=begun, wait=policy.poll_first)
+
+
+def _watched(asset: Asset, answer: Working, policy: Policy, now: datetime) -> Decision:
+    seen = replace(
+        _cleared(asset),
+        polls=asset.polls + 1,
+        progress=max(asset.progress, min(answer.progress or 0, 99)),
+        # Time in the provider's own queue does not eat the clip's limit (R24).
+        clock_started_at=now if answer.queued else asset.clock_started_at,
+        waiting=Waiting(reason=Reason.PROVIDER_QUEUE) if answer.queued else None,
+    )
+    return _within_limits(seen, policy, now, wait=next_poll(policy, seen.polls))
+
+
+def _within_limits(asset: Asset, policy: Policy, now: datetime, *, wait: timedelta) -> Decision:
+    """Keep asking for the same prediction past its time limit (R12); past the hard limit, cancel it and fail."""
+    elapsed = now - (asset.clock_started_at or now)
+    if elapsed > policy.hard_limit:
+        late = Failure(
+            code="timed_out",
+            message=f"the provider did not finish within {policy.hard_limit.total_seconds():.0f} s; it was cancelled",
+            retryable=True,
+        )
+        return Decision(asset=replace(_cleared(asset), state=State.CANCELLING, failure=late), wait=NOW)
+    overruns = int(elapsed / policy.time_limit)
+    return Decision(asset=replace(asset, timeout_retries=max(asset.timeout_retries, overruns)), wait=wait)
+
+
+def _told_to_wait(asset: Asset, answer: Busy, policy: Policy) -> Decision:
+    waiting = Waiting(reason=answer.reason, place=answer.place, about_seconds=answer.about_seconds)
+    held = replace(asset, state=State.WAITING, silences=0, waiting=waiting)
+    if answer.reason is Reason.SLOT and answer.wait_seconds is None:
+        return Decision(asset=held, wait=policy.parked, parked=True)
+    return Decision(asset=held, wait=_pause(answer, policy))
+
+
+def _pause(answer: Busy, policy: Policy) -> timedelta:
+    if answer.wait_seconds is None:
+        return policy.blocked_default
+    return timedelta(seconds=answer.wait_seconds)
+
+
+def _unheard(asset: Asset, answer: Silent, policy: Policy) -> Decision:
+    unheard = replace(asset, state=State.WAITING, silences=asset.silences + 1)
+    if unheard.silences > policy.max_silences:
+        gone = Refused(code="provider_unreachable", message=answer.message, retryable=True)
+        return _failed(unheard, gone)
+    pause = backoff(policy, unheard.silences)
+    waiting = Waiting(reason=Reason.RETRY, about_seconds=pause.total_seconds())
+    return Decision(asset=replace(unheard, waiting=waiting), wait=pause)
+
+
+def _still_uncertain(asset: Asset, policy: Policy, now: datetime) -> Decision:
+    unheard = replace(asset, silences=asset.silences + 1)
+    if asset.uncertain_since and now - asset.uncertain_since > policy.ask_person_after:
+        unheard = replace(unheard, waiting=Waiting(reason=Reason.NEEDS_PERSON))
+    return Decision(asset=unheard, wait=max(policy.settle_every, backoff(policy, unheard.silences)))
+
+
+def _again_or_failed(asset: Asset, answer: Refused, policy: Policy) -> Decision:
+    """A new attempt where one can cure it and one is left (R44); else the end."""
+    if not answer.retryable or asset.tries >= policy.max_tries or asset.takes >= policy.max_takes:
+        return _failed(asset, answer)
+    pause = backoff(policy, asset.tries)
+    again = replace(
+        asset,
+        state=State.WAITING,
+        silences=0,
+        clock_started_at=None,
+        uncertain_since=None,
+        failure=Failure(code=answer.code, message=answer.message, retryable=True),
+        waiting=Waiting(reason=Reason.RETRY, about_seconds=pause.total_seconds()),
+    )
+    return Decision(asset=again, wait=pause)
+
+
+def _failed(asset: Asset, answer: Refused) -> Decision:
+    failure = Failure(code=answer.code, message=answer.message, retryable=answer.retryable)
+    return _over(replace(asset, failure=failure), State.FAILED)
+
+
+def _over(asset: Asset, end: State) -> Decision:
+    return Decision(asset=replace(_cleared(asset), state=end), wait=None)
+
+
+def _impossible(asset: Asset, answer: Answer) -> ImpossibleAnswer:
+    return ImpossibleAnswer(f"{type(answer).__name__} can't be said of an asset that is {asset.state}")
