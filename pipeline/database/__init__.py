@@ -1,0 +1,1 @@
+"""Postgres: the truth. Tables, the questions asked of them, and the migrations that made them."""

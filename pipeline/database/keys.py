@@ -1,0 +1,100 @@
+"""Who is asking: owners and their API keys, of which only digests are kept."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import Engine, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from pipeline.database.engine import transaction
+from pipeline.database.tables import api_keys, owners
+
+_PREFIX = "dailies_"
+_SHOWN = len(_PREFIX) + 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who holds a key."""
+
+    key_id: UUID
+    owner_id: UUID
+    owner: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyRow:
+    """A key as its owner may see it again: never the key itself."""
+
+    id: UUID
+    owner: str
+    name: str
+    prefix: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+def digest(key: str) -> bytes:
+    """SHA-256 is enough for a key of 256 random bits; slow hashes are for passwords."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The questions asked of owners and keys."""
+
+    engine: Engine
+
+    def create(self, *, owner: str, name: str) -> tuple[KeyRow, str]:
+        """A new key for an owner, who is made when new; the key itself is shown this once."""
+        key = _PREFIX + secrets.token_urlsafe(32)
+        with transaction(self.engine) as connection:
+            connection.execute(insert(owners).values(id=uuid4(), name=owner).on_conflict_do_nothing())
+            owner_id = connection.execute(select(owners.c.id).where(owners.c.name == owner)).scalar_one()
+            row = connection.execute(
+                insert(api_keys)
+                .values(id=uuid4(), owner_id=owner_id, name=name, prefix=key[:_SHOWN], digest=digest(key))
+                .returning(
+                    api_keys.c.id, api_keys.c.name, api_keys.c.prefix, api_keys.c.created_at, api_keys.c.revoked_at
+                )
+            ).one()
+        return KeyRow(owner=owner, **row._mapping), key
+
+    def caller(self, key: str) -> Caller | None:
+        """Who holds this key; None for one that is unknown or revoked."""
+        return self._caller(api_keys.c.digest == digest(key))
+
+    def caller_by_id(self, key_id: UUID) -> Caller | None:
+        """The holder of a session's key, unless it was revoked since."""
+        return self._caller(api_keys.c.id == key_id)
+
+    def _caller(self, condition: object) -> Caller | None:
+        query = (
+            select(api_keys.c.id.label("key_id"), api_keys.c.owner_id, owners.c.name.label("owner"), api_keys.c.name)
+            .join(owners, owners.c.id == api_keys.c.owner_id)
+            .where(condition, api_keys.c.revoked_at.is_(None))
+        )
+        with transaction(self.engine) as connection:
+            row = connection.execute(query).one_or_none()
+        return Caller(**row._mapping) if row else None
+
+    def list(self) -> list[KeyRow]:
+        """Every key, newest first."""
+        columns = (api_keys.c.id, api_keys.c.name, api_keys.c.prefix, api_keys.c.created_at, api_keys.c.revoked_at)
+        query = (
+            select(*columns, owners.c.name.label("owner"))
+            .join(owners, owners.c.id == api_keys.c.owner_id)
+            .order_by(api_keys.c.created_at.desc())
+        )
+        with transaction(self.engine) as connection:
+            return [KeyRow(**row._mapping) for row in connection.execute(query)]
+
+    def revoke(self, key_id: UUID) -> bool:
+        """End a key at once; False when there is no such living key."""
+        query = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+        with transaction(self.engine) as connection:
+            return connection.execute(query.values(revoked_at=func.now())).rowcount == 1

@@ -1,0 +1,234 @@
+"""What a customer reads about a job: the documents of the API, made from rows.
+
+Shapes are those of ``docs/api.md``; times are RFC 3339 UTC, money is US cents, durations are seconds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pipeline.domain.answers import Reason
+from pipeline.domain.asset import TERMINAL, State
+from pipeline.domain.job import FINAL, JobState, progress_of, status_of
+
+RETRY_AFTER = timedelta(seconds=8)  # R14: while processing
+RETRY_AFTER_LIMITED = timedelta(seconds=15)  # R14: while the provider says 429
+
+
+@dataclass(frozen=True, kw_only=True)
+class Links:
+    """How object keys and paths become links."""
+
+    clip: Callable[[str], str]
+    picture: Callable[[str], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRow:
+    """A clip as it is read for a document."""
+
+    id: UUID
+    scene_id: UUID
+    index: int
+    provider: str
+    account: str
+    model: str
+    shot: Mapping[str, Any]
+    state: State
+    takes: int
+    timeout_retries: int
+    progress: int
+    waiting: Mapping[str, Any] | None
+    failure: Mapping[str, Any] | None
+    file_key: str | None
+    thumbnail_key: str | None
+    duration_seconds: float | None
+    sha256: str | None
+    cost_cents: int
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRow:
+    """A job as it is read for a document."""
+
+    id: UUID
+    owner_id: UUID
+    title: str
+    state: JobState
+    priority: str
+    min_clips: int
+    aspect_ratio: str
+    consistency_context: str
+    metadata: Mapping[str, Any]
+    estimate_cents: int
+    actual_cents: int
+    event_seq: int
+    cancel_requested_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    film_key: str | None
+    film_thumbnail_key: str | None
+    film_duration_seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptRow:
+    """One paid try at a clip, as it is read for a document."""
+
+    id: UUID
+    number: int
+    state: State
+    prompt: str
+    seed: int | None
+    provider: str
+    account: str
+    model: str
+    prediction_id: str | None
+    cost_cents: int
+    failure: Mapping[str, Any] | None
+    intent_at: datetime
+    answered_at: datetime | None
+    finished_at: datetime | None
+
+
+def job_document(job: JobRow, clips: Sequence[ClipRow], links: Links) -> dict[str, Any]:
+    """The job document with all of its clips."""
+    return {
+        **job_summary(job, clips),
+        "consistency_context": job.consistency_context,
+        "retry_after_ms": retry_after_ms(job, clips),
+        "film": _film(job, links),
+        "video_clips": [clip_document(job, clip, links) for clip in clips],
+    }
+
+
+def job_summary(job: JobRow, clips: Sequence[ClipRow]) -> dict[str, Any]:
+    """The part of a job document that a list shows."""
+    return {
+        "id": str(job.id),
+        "title": job.title,
+        "state": job.state,
+        "progress": 100 if job.state is JobState.COMPLETE else progress_of([clip.progress for clip in clips]),
+        "clips": _counts(clips),
+        "aspect_ratio": job.aspect_ratio,
+        "created_at": stamp(job.created_at),
+        "started_at": stamp(job.started_at),
+        "finished_at": stamp(job.finished_at),
+        "total_seconds": _total_seconds(job, clips),
+        "min_clips": job.min_clips,
+        "priority": job.priority,
+        "metadata": dict(job.metadata),
+        "estimate_cents": job.estimate_cents,
+        "actual_cents": job.actual_cents,
+        "links": job_links(str(job.id)),
+    }
+
+
+def job_links(job_id: str) -> dict[str, str]:
+    """Where everything about a job is, as paths below the API's root."""
+    base = f"/v1/jobs/{job_id}"
+    return {"self": base, "clips": f"{base}/clips", "events": f"{base}/events", "page": f"/jobs/{job_id}"}
+
+
+def clip_document(job: JobRow, clip: ClipRow, links: Links) -> dict[str, Any]:
+    """One clip of a job document."""
+    return {
+        "clip_id": str(clip.id),
+        "scene_id": str(clip.scene_id),
+        "index": clip.index,
+        "description": clip.shot.get("description"),
+        "status": status_of(clip.state),
+        "state": clip.state,
+        "progress": clip.progress,
+        "url": links.clip(clip.file_key) if clip.file_key else None,
+        "thumbnail_url": links.picture(clip.thumbnail_key) if clip.thumbnail_key else None,
+        "duration": clip.duration_seconds,
+        "requested_duration": clip.shot.get("asked_seconds"),
+        "original_target_duration": clip.shot.get("target_seconds"),
+        "aspect_ratio": clip.shot.get("aspect_ratio"),
+        "provider": clip.provider,
+        "model": clip.model,
+        "attempts": clip.takes,
+        "timeout_retries": clip.timeout_retries,
+        "cost_cents": clip.cost_cents,
+        "sha256": clip.sha256,
+        "error_message": clip.failure["message"] if clip.failure and clip.state is State.FAILED else None,
+        "error": _error(job, clip),
+        "waiting": {**clip.waiting, "account": clip.account} if clip.waiting else None,
+        "created_at": stamp(clip.created_at),
+        "updated_at": stamp(clip.updated_at),
+        "finished_at": stamp(clip.finished_at),
+    }
+
+
+def attempt_document(attempt: AttemptRow) -> dict[str, Any]:
+    """One attempt of a clip: what was asked, what came of it, what it cost."""
+    return {
+        "attempt_id": str(attempt.id),
+        "number": attempt.number,
+        "state": attempt.state,
+        "prompt": attempt.prompt,
+        "seed": attempt.seed,
+        "provider": attempt.provider,
+        "account": attempt.account,
+        "model": attempt.model,
+        "prediction_id": attempt.prediction_id,
+        "cost_cents": attempt.cost_cents,
+        "error": dict(attempt.failure) if attempt.failure else None,
+        "started_at": stamp(attempt.intent_at),
+        "accepted_at": stamp(attempt.answered_at),
+        "finished_at": stamp(attempt.finished_at),
+    }
+
+
+def retry_after_ms(job: JobRow, clips: Sequence[ClipRow]) -> int:
+    """When a polling client does well to come back (R14); 0 once the job is over."""
+    if job.state in FINAL:
+        return 0
+    held = [clip.waiting["reason"] for clip in clips if clip.waiting and clip.state not in TERMINAL]
+    limited = bool(held) and all(reason == Reason.BLOCKED for reason in held)
+    return int((RETRY_AFTER_LIMITED if limited else RETRY_AFTER).total_seconds() * 1000)
+
+
+def stamp(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC."""
+    return at.isoformat().replace("+00:00", "Z") if at else None
+
+
+def _film(job: JobRow, links: Links) -> dict[str, Any] | None:
+    if not job.film_key:
+        return None
+    return {
+        "url": links.clip(job.film_key),
+        "duration": job.film_duration_seconds,
+        "thumbnail_url": links.picture(job.film_thumbnail_key) if job.film_thumbnail_key else None,
+    }
+
+
+def _counts(clips: Sequence[ClipRow]) -> dict[str, int]:
+    return {
+        "total": len(clips),
+        "complete": sum(clip.state is State.DONE for clip in clips),
+        "failed": sum(clip.state is State.FAILED for clip in clips),
+    }
+
+
+def _total_seconds(job: JobRow, clips: Sequence[ClipRow]) -> float | None:
+    """From the first provider call to the last stored clip (R30)."""
+    ends = [clip.finished_at for clip in clips if clip.finished_at and clip.state is State.DONE]
+    if not job.started_at or not ends or job.state not in FINAL | {JobState.ASSEMBLING}:
+        return None
+    return round(max((max(ends) - job.started_at).total_seconds(), 0.0), 3)
+
+
+def _error(job: JobRow, clip: ClipRow) -> dict[str, Any] | None:
+    if not clip.failure or clip.state is not State.FAILED:
+        return None
+    retry = {"label": "Retry this clip", "method": "POST", "href": f"/v1/jobs/{job.id}/clips/{clip.index}/retry"}
+    return {**clip.failure, "actions": [retry]}

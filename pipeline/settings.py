@@ -1,0 +1,80 @@
+"""Every environment variable, read once; ``.env.example`` documents each."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipeline.domain.errors import SettingsError
+
+_MIN_SECRET_LENGTH = 32
+
+
+def _secret() -> Any:
+    """A field that no repr and no log ever shows."""
+    return field(default="", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one process. Names in the environment are the names here in capitals."""
+
+    database_url: str = _secret()
+    redis_url: str = _secret()
+    s3_endpoint_url: str = ""
+    s3_public_endpoint_url: str = ""
+    s3_access_key_id: str = _secret()
+    s3_secret_access_key: str = _secret()
+    s3_region: str = "us-east-1"
+    s3_bucket_clips: str = "dailies-clips"
+    s3_bucket_thumbnails: str = "dailies-thumbnails"
+    s3_link_seconds: int = 86_400
+    secret_key: str = _secret()
+    public_url: str = ""
+    replicate_api_token: str = _secret()
+    replicate_base_url: str = ""
+    replicate_webhook_secret: str = _secret()
+    replicate_max_in_flight: int = 0
+    video_generator_duration_buffer: float = 1.25
+    clip_max_attempts: int = 3
+    settle_absent_after_seconds: float = 0.0
+    ask_person_after_seconds: float = 3600.0
+    sweep_seconds: float = 5.0
+    broker_visibility_timeout_seconds: int = 180
+    ffmpeg_bin: str = ""
+    catalogue_dir: str = ""
+    log_level: str = "INFO"
+    log_format: str = "json"
+
+    def complaints(self) -> list[str]:
+        """What a process that serves or renders can't do without."""
+        wanted = ("database_url", "redis_url", "secret_key", "s3_access_key_id", "s3_secret_access_key")
+        missing = [f"{name.upper()} is not set" for name in wanted if not getattr(self, name)]
+        if self.secret_key and len(self.secret_key) < _MIN_SECRET_LENGTH:
+            missing.append(f"SECRET_KEY is shorter than {_MIN_SECRET_LENGTH} characters")
+        if self.public_url and urlsplit(self.public_url).scheme not in {"http", "https"}:
+            missing.append("PUBLIC_URL is not an http(s) address")
+        return missing
+
+
+_PARSERS: dict[Any, Callable[[str], object]] = {str: str.strip, int: int, float: float}
+
+
+def read(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings from the environment; empty values count as unset. Raises SettingsError, naming every complaint."""
+    source = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    complaints = []
+    for each in fields(Settings):
+        told = source.get(each.name.upper(), "").strip()
+        if not told:
+            continue
+        try:
+            values[each.name] = _PARSERS[each.type](told)
+        except ValueError:
+            complaints.append(f"{each.name.upper()} is not a number")
+    settings = Settings(**values)
+    if complaints := complaints + settings.complaints():
+        raise SettingsError("; ".join(complaints))
+    return settings
