@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import ColumnElement, Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.engine import transaction
@@ -62,7 +62,7 @@ class Keys:
                     api_keys.c.id, api_keys.c.name, api_keys.c.prefix, api_keys.c.created_at, api_keys.c.revoked_at
                 )
             ).one()
-        return KeyRow(owner=owner, **row._mapping), key
+        return KeyRow(owner=owner, **row._asdict()), key
 
     def caller(self, key: str) -> Caller | None:
         """Who holds this key; None for one that is unknown or revoked."""
@@ -72,7 +72,7 @@ class Keys:
         """The holder of a session's key, unless it was revoked since."""
         return self._caller(api_keys.c.id == key_id)
 
-    def _caller(self, condition: object) -> Caller | None:
+    def _caller(self, condition: ColumnElement[bool]) -> Caller | None:
         query = (
             select(api_keys.c.id.label("key_id"), api_keys.c.owner_id, owners.c.name.label("owner"), api_keys.c.name)
             .join(owners, owners.c.id == api_keys.c.owner_id)
@@ -80,7 +80,7 @@ class Keys:
         )
         with transaction(self.engine) as connection:
             row = connection.execute(query).one_or_none()
-        return Caller(**row._mapping) if row else None
+        return Caller(**row._asdict()) if row else None
 
     def list(self) -> list[KeyRow]:
         """Every key, newest first."""
@@ -91,7 +91,7 @@ class Keys:
             .order_by(api_keys.c.created_at.desc())
         )
         with transaction(self.engine) as connection:
-            return [KeyRow(**row._mapping) for row in connection.execute(query)]
+            return [KeyRow(**row._asdict()) for row in connection.execute(query)]
 
     def revoke(self, key_id: UUID) -> bool:
         """End a key at once; False when there is no such living key."""

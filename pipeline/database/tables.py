@@ -29,6 +29,7 @@ metadata = MetaData(
     }
 )
 
+_JSON = JSONB(none_as_null=True)
 _NOW = func.now()
 _AT = DateTime(timezone=True)
 _NO_JSON = text("'{}'::jsonb")
@@ -64,7 +65,7 @@ jobs = Table(
     Column("priority", Text, nullable=False),
     Column("min_clips", Integer, nullable=False),
     Column("consistency_context", Text, nullable=False),
-    Column("metadata", JSONB, nullable=False, server_default=_NO_JSON),
+    Column("metadata", _JSON, nullable=False, server_default=_NO_JSON),
     Column("aspect_ratio", Text, nullable=False),
     Column("estimate_cents", Integer, nullable=False),
     Column("budget_cents", Integer),
@@ -81,7 +82,7 @@ jobs = Table(
     Column("film_key", Text),
     Column("film_thumbnail_key", Text),
     Column("film_duration_seconds", Float),
-    Column("video_clips", JSONB),
+    Column("video_clips", _JSON),
     Index("ix_jobs_owner_created", "owner_id", "created_at", "id"),
     Index("ix_jobs_open", "state", postgresql_where=text("state in ('queued', 'running', 'assembling')")),
 )
@@ -105,7 +106,7 @@ scenes = Table(
     Column("job_id", Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     Column("index", Integer, nullable=False),
     Column("description", Text, nullable=False),
-    Column("metadata", JSONB, nullable=False, server_default=_NO_JSON),
+    Column("metadata", _JSON, nullable=False, server_default=_NO_JSON),
     UniqueConstraint("job_id", "index"),
 )
 
@@ -124,7 +125,7 @@ assets = Table(
     Column("model", Text, nullable=False),
     Column("provider", Text, nullable=False),
     Column("account", Text, nullable=False),
-    Column("shot", JSONB, nullable=False),
+    Column("shot", _JSON, nullable=False),
     # What ``decide`` knows.
     Column("state", Text, nullable=False),
     Column("takes", Integer, nullable=False, server_default=_ZERO),
@@ -135,8 +136,8 @@ assets = Table(
     Column("progress", Integer, nullable=False, server_default=_ZERO),
     Column("clock_started_at", _AT),
     Column("uncertain_since", _AT),
-    Column("waiting", JSONB),
-    Column("failure", JSONB),
+    Column("waiting", _JSON),
+    Column("failure", _JSON),
     # Gate, claim, fence.
     Column("due_at", _AT, nullable=False, server_default=_NOW),
     Column("claimed_until", _AT),
@@ -176,16 +177,16 @@ attempts = Table(
     Column("prompt", Text, nullable=False),
     Column("seed", BigInteger),
     # What we send, word for word: together with the model it is the marker by which a lost prediction is known again.
-    Column("input", JSONB, nullable=False),
+    Column("input", _JSON, nullable=False),
     Column("state", Text, nullable=False),
     Column("live", Boolean, nullable=False, server_default=text("true")),
     Column("estimate_cents", Integer, nullable=False),
     Column("cost_cents", Integer, nullable=False, server_default=_ZERO),
     Column("prediction_id", Text),
     Column("settled_by", Text),
-    Column("outputs", JSONB),
-    Column("answer", JSONB),
-    Column("failure", JSONB),
+    Column("outputs", _JSON),
+    Column("answer", _JSON),
+    Column("failure", _JSON),
     Column("intent_at", _AT, nullable=False, server_default=_NOW),
     Column("answered_at", _AT),
     Column("finished_at", _AT),
@@ -204,8 +205,11 @@ inbox = Table(
     Column("webhook_id", Text, nullable=False),
     Column("attempt_id", Uuid, ForeignKey("attempts.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("prediction_id", Text, nullable=False),
-    Column("answer", JSONB, nullable=False),
+    Column("answer", _JSON, nullable=False),
+    # A webhook that ends the prediction is read before any other, in whatever order they came.
+    Column("final", Boolean, nullable=False),
     Column("received_at", _AT, nullable=False, server_default=_NOW),
+    Column("read_at", _AT),
     UniqueConstraint("provider", "webhook_id"),
 )
 
@@ -229,7 +233,7 @@ events = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("owner_id", Uuid, nullable=False),
     Column("type", Text, nullable=False),
-    Column("payload", JSONB, nullable=False),
+    Column("payload", _JSON, nullable=False),
     Column("created_at", _AT, nullable=False, server_default=_NOW),
     Column("published_at", _AT),
     Index("ix_events_unpublished", "created_at", postgresql_where=text("published_at is null")),

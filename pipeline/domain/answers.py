@@ -5,7 +5,7 @@ Unknown; storage says Stored, Silent or Refused; the customer says Withdrawn.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -112,3 +112,24 @@ class Withdrawn:
 
 
 Answer = Granted | Accepted | Working | Finished | Stored | Refused | Busy | Silent | Unknown | Withdrawn
+
+_KINDS: dict[str, type[Answer]] = {
+    kind.__name__: kind
+    for kind in (Granted, Accepted, Working, Finished, Stored, Refused, Busy, Silent, Unknown, Withdrawn)
+}
+
+
+def to_json(answer: Answer) -> dict[str, Any]:
+    """An answer as it is kept until a step reads it."""
+    return {"kind": type(answer).__name__, **asdict(answer)}
+
+
+def from_json(kept: Mapping[str, Any]) -> Answer:
+    """The answer that ``to_json`` kept."""
+    values = dict(kept)
+    kind = _KINDS[values.pop("kind")]
+    if "outputs" in values:
+        values["outputs"] = tuple(values["outputs"])
+    if "reason" in values:
+        values["reason"] = Reason(values["reason"])
+    return kind(**values)

@@ -1,0 +1,60 @@
+"""Attempts and money: the intent with its reserved price, and what came of both."""
+
+from uuid import UUID
+
+from sqlalchemy import Connection, func, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from pipeline.database.tables import attempts, spend
+from pipeline.domain.asset import State
+from pipeline.domain.attempt import AttemptChange, NewAttempt
+
+
+def record_attempt(connection: Connection, asset_id: UUID, new: NewAttempt) -> None:
+    """Write the intent and reserve its price; nothing may be sent before this is committed."""
+    connection.execute(
+        insert(attempts).values(
+            id=new.id,
+            asset_id=asset_id,
+            job_id=new.job_id,
+            owner_id=new.owner_id,
+            number=new.number,
+            provider=new.provider,
+            account=new.account,
+            model=new.model,
+            prompt=new.prompt,
+            seed=new.seed,
+            input=new.input,
+            state=State.SUBMITTING,
+            estimate_cents=new.estimate_cents,
+        )
+    )
+    _book(connection, new.id, "reserve")
+
+
+def close_attempt(connection: Connection, attempt_id: UUID, change: AttemptChange) -> None:
+    """Write what became of an attempt, and book what that means in money."""
+    clock = func.clock_timestamp()
+    values = {**change.values, "state": change.state, "live": change.live}
+    if "prediction_id" in values:
+        values["answered_at"] = func.coalesce(attempts.c.answered_at, clock)
+    if not change.live:
+        values["finished_at"] = clock
+    if change.spend == "commit":
+        values["cost_cents"] = attempts.c.estimate_cents
+    connection.execute(update(attempts).where(attempts.c.id == attempt_id).values(values))
+    if change.spend:
+        _book(connection, attempt_id, change.spend)
+
+
+def _book(connection: Connection, attempt_id: UUID, kind: str) -> None:
+    """One entry of a kind per attempt, however often it is told."""
+    source = select(
+        attempts.c.id,
+        attempts.c.job_id,
+        attempts.c.owner_id,
+        literal(kind),
+        attempts.c.estimate_cents,
+    ).where(attempts.c.id == attempt_id)
+    columns = ["attempt_id", "job_id", "owner_id", "kind", "cents"]
+    connection.execute(insert(spend).from_select(columns, source).on_conflict_do_nothing())

@@ -1,0 +1,339 @@
+"""The gate, the claim and the fence: how a step takes an asset's row, and how it gives it back.
+
+A row has ``due_at`` (when to look), ``claimed_until`` (somebody is looking), ``wakes`` (how often it was waked) and
+``version``. Only a step that finds the row due and unclaimed gets it; what it writes counts only while the version is
+still the one it got. All four are judged by the database's clock.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, RowMapping, case, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from pipeline.database.engine import transaction
+from pipeline.database.ledger import close_attempt, record_attempt
+from pipeline.database.outbox import append
+from pipeline.database.tables import assets, attempts, inbox, jobs
+from pipeline.domain.answers import Answer, Finished, Reason, Refused, from_json, to_json
+from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, Asset, Decision, Failure, State, Waiting
+from pipeline.domain.attempt import Attempt, AttemptChange, NewAttempt
+from pipeline.domain.errors import StaleClaim
+from pipeline.domain.events import Event
+from pipeline.domain.job import JobState
+from pipeline.domain.member import Member
+
+# Copies of a message may come this much early and still find the row due; clocks of hosts differ a little.
+_SLACK = timedelta(milliseconds=500)
+_CLOCK = func.clock_timestamp()
+_OVER = [state.value for state in TERMINAL]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotClaimed:
+    """The row is over, or not due, or somebody else holds it."""
+
+    over: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """The most telling webhook about the current attempt that no step has read yet."""
+
+    id: int
+    answer: Answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """A claimed row: everything a step needs to know, and the fence it must show when it writes."""
+
+    member: Member
+    owner_id: UUID
+    index: int
+    kind: str
+    model: str
+    provider: str
+    account: str
+    shot: Mapping[str, Any]
+    asset: Asset
+    attempt: Attempt | None
+    news: News | None
+    cancelled: bool
+    version: int
+    wakes: int
+
+    @property
+    def asset_id(self) -> UUID:
+        """The asset's id, short for ``member.asset_id``."""
+        return self.member.asset_id
+
+    @property
+    def slot(self) -> str:
+        """The name under which the limiter knows this take of the asset."""
+        takes = self.asset.takes if self.asset.state in HOLDS_SLOT else self.asset.takes + 1
+        return f"{self.asset_id}:{takes}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Everything one step writes: the decision, what it means for the attempt, and who is told."""
+
+    decision: Decision
+    begin: NewAttempt | None = None
+    attempt: AttemptChange | None = None
+    result: Mapping[str, Any] | None = None
+    events: Sequence[Event] = ()
+    read: News | None = None
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The questions a step asks of Postgres."""
+
+    engine: Engine
+
+    def claim(self, asset_id: UUID, lease: timedelta) -> Hold | NotClaimed:
+        """Take the row if it is due and nobody holds it."""
+        with transaction(self.engine) as connection:
+            taken = connection.execute(_claim(asset_id, lease)).mappings().one_or_none()
+            if taken is None:
+                state = connection.execute(select(assets.c.state).where(assets.c.id == asset_id)).scalar_one_or_none()
+                return NotClaimed(over=state is None or state in _OVER)
+            cancelled = connection.execute(
+                select(jobs.c.cancel_requested_at.is_not(None)).where(jobs.c.id == taken["job_id"])
+            ).scalar_one()
+            attempt, news = _attempt_and_news(connection, taken["attempt_id"])
+        return _hold(taken, attempt, news, cancelled=cancelled)
+
+    def apply(self, hold: Hold, change: Change, *, keep: timedelta | None = None) -> tuple[Hold, list[Event], bool]:
+        """Write a step's outcome in one transaction; ``keep`` holds the claim for the next move.
+
+        Returns the row as held now, the stored events with their numbers, and whether a wake came meanwhile (so that
+        it is due again at once). Raises StaleClaim, and changes nothing, when the row is no longer ours.
+        """
+        with transaction(self.engine) as connection:
+            row = connection.execute(_write(hold, change, keep)).one_or_none()
+            if row is None:
+                raise StaleClaim(f"asset {hold.asset_id} moved on without us")
+            if change.begin:
+                record_attempt(connection, hold.asset_id, change.begin)
+                _mark_running(connection, hold.member.job_id)
+            if change.attempt and hold.attempt:
+                close_attempt(connection, hold.attempt.id, change.attempt)
+            if change.read:
+                connection.execute(update(inbox).where(inbox.c.id == change.read.id).values(read_at=_CLOCK))
+            events = append(connection, hold.member.job_id, hold.owner_id, change.events)
+            attempt, news = _attempt_and_news(connection, row.attempt_id) if keep else (hold.attempt, None)
+        fresh = replace(hold, asset=change.decision.asset, attempt=attempt, news=news, version=row.version)
+        return fresh, events, row.wakes > hold.wakes
+
+    def let_go(self, hold: Hold, pause: timedelta) -> None:
+        """Give the row back untouched, to be looked at after a pause; harmless when it is no longer ours."""
+        query = update(assets).where(assets.c.id == hold.asset_id, assets.c.version == hold.version)
+        with transaction(self.engine) as connection:
+            connection.execute(query.values(claimed_until=None, due_at=_CLOCK + pause))
+
+    def wake(self, asset_ids: Sequence[UUID]) -> list[Member]:
+        """Make rows due now, even while somebody holds them; the members to publish come back."""
+        query = (
+            update(assets)
+            .where(assets.c.id.in_(asset_ids), assets.c.state.not_in(_OVER))
+            .values(due_at=_CLOCK, wakes=assets.c.wakes + 1)
+            .returning(*_MEMBER)
+        )
+        with transaction(self.engine) as connection:
+            return [_member(row) for row in connection.execute(query).mappings()]
+
+    def due(self, *, grace: timedelta, limit: int) -> list[Member]:
+        """Rows that are due, unclaimed, and have been for ``grace``: their message was lost, or never sent."""
+        free = or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < _CLOCK)
+        query = (
+            select(*_MEMBER)
+            .join(jobs, jobs.c.id == assets.c.job_id)
+            .where(assets.c.state.not_in(_OVER), assets.c.due_at < _CLOCK - grace, free)
+            .where(jobs.c.dispatched_round >= assets.c.round)
+            .order_by(assets.c.due_at)
+            .limit(limit)
+        )
+        with transaction(self.engine) as connection:
+            return [_member(row) for row in connection.execute(query).mappings()]
+
+    def holders(self, account: str) -> list[str]:
+        """The slots that are in use by rows in flight: from these lost leases are rebuilt."""
+        query = select(assets.c.id, assets.c.takes).where(
+            assets.c.account == account, assets.c.state.in_([state.value for state in HOLDS_SLOT])
+        )
+        with transaction(self.engine) as connection:
+            return [f"{row.id}:{row.takes}" for row in connection.execute(query)]
+
+    def queued(self, account: str) -> set[UUID]:
+        """The assets that wait for a slot of this account."""
+        query = select(assets.c.id).where(assets.c.account == account, assets.c.state == State.WAITING)
+        with transaction(self.engine) as connection:
+            return set(connection.execute(query).scalars())
+
+    def accounts_in_use(self) -> list[str]:
+        """Accounts that have an asset which is not over."""
+        query = select(assets.c.account).where(assets.c.state.not_in(_OVER)).distinct()
+        with transaction(self.engine) as connection:
+            return list(connection.execute(query).scalars())
+
+    def adopt(self, attempt_id: UUID, prediction_id: str) -> None:
+        """Keep what a provider told us even when the claim was lost: knowledge is never fenced."""
+        query = update(attempts).where(attempts.c.id == attempt_id, attempts.c.prediction_id.is_(None))
+        with transaction(self.engine) as connection:
+            connection.execute(query.values(prediction_id=prediction_id))
+
+    def owned(self, account: str, prediction_ids: Sequence[str]) -> set[str]:
+        """Which of these predictions already belong to an attempt."""
+        query = select(attempts.c.prediction_id).where(
+            attempts.c.account == account, attempts.c.prediction_id.in_(prediction_ids)
+        )
+        with transaction(self.engine) as connection:
+            return {str(each) for each in connection.execute(query).scalars()}
+
+    def receive(
+        self, attempt_id: UUID, *, provider: str, webhook_id: str, prediction_id: str, answer: Answer
+    ) -> UUID | None:
+        """Put a verified webhook into the inbox; the asset to wake, or None for a copy or a stranger."""
+        asset_of = select(attempts.c.asset_id).where(attempts.c.id == attempt_id)
+        query = insert(inbox).values(
+            provider=provider,
+            webhook_id=webhook_id,
+            attempt_id=attempt_id,
+            prediction_id=prediction_id,
+            answer=to_json(answer),
+            final=isinstance(answer, Finished | Refused),
+        )
+        with transaction(self.engine) as connection:
+            asset_id = connection.execute(asset_of).scalar_one_or_none()
+            if asset_id is None:
+                return None
+            fresh = connection.execute(query.on_conflict_do_nothing().returning(inbox.c.id)).one_or_none()
+        return asset_id if fresh else None
+
+
+_MEMBER = (assets.c.id, assets.c.job_id, assets.c.round, assets.c.group_index)
+
+
+def _member(row: RowMapping) -> Member:
+    return Member(asset_id=row["id"], job_id=row["job_id"], round=row["round"], group_index=row["group_index"])
+
+
+def _claim(asset_id: UUID, lease: timedelta) -> Any:
+    free = or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < _CLOCK)
+    return (
+        update(assets)
+        .where(assets.c.id == asset_id, assets.c.state.not_in(_OVER), assets.c.due_at <= _CLOCK + _SLACK, free)
+        .values(claimed_until=_CLOCK + lease, version=assets.c.version + 1)
+        .returning(*assets.c)
+    )
+
+
+def _write(hold: Hold, change: Change, keep: timedelta | None) -> Any:
+    after, wait = change.decision.asset, change.decision.wait
+    values: dict[str, Any] = {
+        **_decided(after),
+        **(change.result or {}),
+        "version": assets.c.version + 1,
+        "updated_at": _CLOCK,
+        "claimed_until": _CLOCK + keep if keep else None,
+        # A wake that came while we held the row makes it due at once, so no wake is lost.
+        "due_at": case((assets.c.wakes > hold.wakes, _CLOCK), else_=_CLOCK + (wait or timedelta(0))),
+    }
+    if change.begin:
+        values["attempt_id"] = change.begin.id
+    if wait is None:
+        values["finished_at"] = _CLOCK
+    return (
+        update(assets)
+        .where(assets.c.id == hold.asset_id, assets.c.version == hold.version)
+        .values(values)
+        .returning(assets.c.version, assets.c.wakes, assets.c.attempt_id)
+    )
+
+
+def _decided(after: Asset) -> dict[str, Any]:
+    return {
+        "state": after.state,
+        "takes": after.takes,
+        "tries": after.tries,
+        "silences": after.silences,
+        "polls": after.polls,
+        "timeout_retries": after.timeout_retries,
+        "progress": after.progress,
+        "clock_started_at": after.clock_started_at,
+        "uncertain_since": after.uncertain_since,
+        "waiting": asdict(after.waiting) if after.waiting else None,
+        "failure": asdict(after.failure) if after.failure else None,
+    }
+
+
+def _mark_running(connection: Connection, job_id: UUID) -> None:
+    """The job's first intent is its first provider call (R30)."""
+    query = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
+    connection.execute(query.values(state=JobState.RUNNING, started_at=func.coalesce(jobs.c.started_at, _CLOCK)))
+
+
+def _attempt_and_news(connection: Connection, attempt_id: UUID | None) -> tuple[Attempt | None, News | None]:
+    """The current attempt, and the newest webhook about it that came in."""
+    if attempt_id is None:
+        return None, None
+    row = connection.execute(select(attempts).where(attempts.c.id == attempt_id)).one()
+    unread = (
+        select(inbox.c.id, inbox.c.answer)
+        .where(inbox.c.attempt_id == attempt_id, inbox.c.read_at.is_(None))
+        .order_by(inbox.c.final.desc(), inbox.c.id.desc())
+        .limit(1)
+    )
+    news = connection.execute(unread).one_or_none()
+    attempt = Attempt(
+        id=row.id,
+        number=row.number,
+        model=row.model,
+        input=row.input,
+        prediction_id=row.prediction_id,
+        outputs=tuple(row.outputs or ()),
+        estimate_cents=row.estimate_cents,
+        intent_at=row.intent_at,
+    )
+    return attempt, News(id=news.id, answer=from_json(news.answer)) if news else None
+
+
+def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, *, cancelled: bool) -> Hold:
+    return Hold(
+        member=_member(row),
+        owner_id=row["owner_id"],
+        index=row["index"],
+        kind=row["kind"],
+        model=row["model"],
+        provider=row["provider"],
+        account=row["account"],
+        shot=row["shot"],
+        asset=_asset(row),
+        attempt=attempt,
+        news=news,
+        cancelled=cancelled,
+        version=row["version"],
+        wakes=row["wakes"],
+    )
+
+
+def _asset(row: RowMapping) -> Asset:
+    return Asset(
+        state=State(row["state"]),
+        takes=row["takes"],
+        tries=row["tries"],
+        silences=row["silences"],
+        polls=row["polls"],
+        timeout_retries=row["timeout_retries"],
+        progress=row["progress"],
+        clock_started_at=row["clock_started_at"],
+        uncertain_since=row["uncertain_since"],
+        waiting=Waiting(**{**row["waiting"], "reason": Reason(row["waiting"]["reason"])}) if row["waiting"] else None,
+        failure=Failure(**row["failure"]) if row["failure"] else None,
+    )

@@ -1,0 +1,1 @@
+"""The scarce thing: how much an account may do, decided atomically for all processes and hosts."""
