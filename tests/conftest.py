@@ -1,0 +1,69 @@
+"""The fixtures that every kind of test shares: real servers, started when the first test asks for them."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from cli.stack.stack import Stack
+from tests import servers
+
+servers.scrub()
+
+TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[str]:
+    """The address of a Valkey that lives as long as the tests."""
+    with Stack(services=("redis",)) as stack:
+        yield stack.environment["REDIS_URL"]
+
+
+@pytest.fixture
+def valkey_url(valkey_server: str) -> str:
+    """The address of an empty Valkey."""
+    with redis.Redis.from_url(valkey_server) as client:
+        client.flushall()
+    return valkey_server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.Postgres]:
+    """A PostgreSQL with a migrated template."""
+    with Stack(services=("postgres",)) as stack:
+        server = servers.Postgres(url=stack.environment["DATABASE_URL"])
+        server.execute(f"create database {TEMPLATE}")
+        from pipeline.database.migrate import upgrade
+
+        upgrade(server.sibling(TEMPLATE))
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: servers.Postgres) -> Iterator[str]:
+    """The address of a migrated, empty database that nobody else uses."""
+    with postgres.database(TEMPLATE) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[servers.ObjectStore]:
+    """An S3 with the application's buckets, that checks signatures and expiry."""
+    with Stack(services=("s3",)) as stack:
+        names = [name for name in stack.environment if name.startswith("S3_")]
+        yield servers.ObjectStore(settings={name: stack.environment[name] for name in names})
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[servers.Simulator]:
+    """A provider simulator that runs ten times as fast as the world."""
+    with servers.simulator(SIMULATOR_SPEED="10") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The whole local stack, as `make up` starts it, with clips of two seconds."""
+    with Stack(more={"SIMULATOR_RENDER_SECONDS": "2"}) as running:
+        yield running

@@ -1,0 +1,93 @@
+"""Real servers for tests: what the fixtures of conftest.py are made of, for tests that need their own."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+import psycopg2
+
+from cli.stack.stack import Stack
+
+# What must not leak in from the machine: addresses of somebody's servers, keys that cost money, our own settings.
+FOREIGN_ENDS = ("_URL", "_API_KEY", "_API_TOKEN", "_SECRET", "_SECRET_KEY")
+FOREIGN_STARTS = ("S3_", "AWS_", "CELERY_", "DAILIES_", "FLOWER_", "SIMULATOR_", "REPLICATE_", "LOG_")
+FOREIGN = {"SECRET_KEY", "CATALOGUE_DIR", "API_BIND", "RENDER_CONCURRENCY", "BEAT_SCHEDULE"}
+WELCOME = {"DAILIES_PREFER_SYSTEM"}
+
+
+def scrub() -> None:
+    """Forget everything of the machine's environment that could reach a server or a provider of somebody's."""
+    for name in set(os.environ) - WELCOME:
+        if name in FOREIGN or name.startswith(FOREIGN_STARTS) or name.endswith(FOREIGN_ENDS):
+            del os.environ[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectStore:
+    """A running S3. ``settings`` are its environment variables (S3_ENDPOINT_URL, S3_ACCESS_KEY_ID, …)."""
+
+    settings: dict[str, str]
+
+    @property
+    def endpoint_url(self) -> str:
+        return self.settings["S3_ENDPOINT_URL"]
+
+    @property
+    def access_key_id(self) -> str:
+        return self.settings["S3_ACCESS_KEY_ID"]
+
+    @property
+    def secret_access_key(self) -> str:
+        return self.settings["S3_SECRET_ACCESS_KEY"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulator:
+    """A running simulator: its root, the provider's base address in it, and what opens it."""
+
+    url: str
+    replicate_base_url: str
+    token: str
+    webhook_secret: str
+
+
+@contextmanager
+def simulator(**more: str) -> Iterator[Simulator]:
+    """A simulator of one's own; ``more`` are its environment variables, for example SIMULATOR_SPEED="10"."""
+    with Stack(services=("simulator",), more=more) as stack:
+        yield Simulator(
+            url=stack.addresses.simulator_url,
+            replicate_base_url=stack.environment["REPLICATE_BASE_URL"],
+            token=stack.environment["REPLICATE_API_TOKEN"],
+            webhook_secret=stack.environment["REPLICATE_WEBHOOK_SECRET"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Postgres:
+    """A running PostgreSQL, in which each test gets a database of its own."""
+
+    url: str
+
+    def sibling(self, name: str) -> str:
+        """The address of another database of the same server."""
+        return f"{self.url.rpartition('/')[0]}/{name}"
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside of a transaction."""
+        with closing(psycopg2.connect(self.url.replace("+psycopg2", ""))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+
+    @contextmanager
+    def database(self, template: str) -> Iterator[str]:
+        """The address of a fresh copy of a database, dropped afterwards whoever is still connected."""
+        name = f"test_{secrets.token_hex(6)}"
+        self.execute(f"create database {name} template {template}")
+        try:
+            yield self.sibling(name)
+        finally:
+            self.execute(f"drop database {name} with (force)")
