@@ -1,0 +1,141 @@
+"""One row of the catalogue: a model, what it can be asked for, what that costs and how long it takes."""
+
+from datetime import date
+from decimal import ROUND_CEILING, Decimal
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pipeline.domain.errors import UnsupportedDuration
+from pipeline.domain.rows import (
+    ORDERABLE_MODES,
+    AspectRatios,
+    Dial,
+    Inputs,
+    Lengths,
+    Mode,
+    Narrowing,
+    Polling,
+    Positive,
+    Prices,
+    Resolutions,
+    Row,
+    Seconds,
+    plain,
+)
+
+
+class Model(Row):
+    """What an account can be asked for: one model of a provider."""
+
+    provider: str
+    slug: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    title: str
+    provider_model: str
+    version: str | None = None
+    kind: Literal["video"] = "video"
+    modes: tuple[Mode, ...] = Field(min_length=1)
+    prompt_field: str = "prompt"  #: empty: the model takes no words
+    aspect_ratio: AspectRatios
+    duration: Lengths
+    resolution: Resolutions
+    fps: Dial | None = None
+    motion: Dial | None = None
+    steps: Dial | None = None
+    inputs: Inputs = Inputs()
+    seed_field: str | None = None
+    negative_prompt_field: str | None = None
+    always: dict[str, Any] = Field(default={})
+    only: dict[Mode, Narrowing] = Field(default={})
+    price: Prices
+    time_limit_seconds: Positive
+    hard_limit_seconds: Positive
+    usual_seconds: Positive
+    polling: Polling
+    output_life_seconds: Positive
+    legacy_paths: dict[Mode, str] = Field(default={})
+    retired: date | None = None
+
+    @property
+    def key(self) -> str:
+        """The name that customers use: ``provider/slug``."""
+        return f"{self.provider}/{self.slug}"
+
+    @property
+    def orderable(self) -> bool:
+        """Whether a scene can carry what at least one mode of the model needs, and the provider still runs it."""
+        return self.retired is None and not ORDERABLE_MODES.isdisjoint(self.modes)
+
+    def aspect_ratios(self, mode: Mode | None = None) -> tuple[str, ...]:
+        """The ratios that a scene can have in this mode, or in any."""
+        if mode in self.only and self.only[mode].aspect_ratios:
+            return self.only[mode].aspect_ratios
+        if mode == "image" and self.aspect_ratio.from_image:
+            return self.aspect_ratio.from_image
+        if mode is not None and self.aspect_ratio.values:
+            return tuple(self.aspect_ratio.values)
+        return self.aspect_ratio.allowed
+
+    def lengths(self, mode: Mode | None = None) -> Lengths:
+        """The lengths that a scene can have in this mode, or in any."""
+        if mode in self.only and self.only[mode].seconds:
+            return self.duration.model_copy(update={"seconds": self.only[mode].seconds})
+        return self.duration
+
+    def asked_seconds(self, target_seconds: float, buffer: float, *, mode: Mode | None = None) -> Seconds:
+        """The length to ask for, so that the target is served. Raises UnsupportedDuration above the longest."""
+        return self.lengths(mode).asked(target_seconds, buffer)
+
+    def price_cents(self, asked_seconds: Seconds, resolution: str | None = None) -> int:
+        """The price in whole US cents, rounded up. Raises UnsupportedDuration for a length it never makes."""
+        fitting = (line for line in self.price.lines if line.fits(asked_seconds, resolution or self.resolution.default))
+        line = next(fitting, None)
+        if line is None:
+            raise UnsupportedDuration(
+                f"{self.key} has no price for {asked_seconds:g} s: ask for {self.duration.allowed}."
+            )
+        times = Decimal(str(asked_seconds)) if line.per == "second" else Decimal(1)
+        return int((line.cents * times).to_integral_value(ROUND_CEILING))
+
+    def document(self) -> dict[str, Any]:
+        """The row as ``GET /v1/models`` shows it: JSON, without what only an adapter needs."""
+        return {
+            "model": self.key,
+            "provider": self.provider,
+            "slug": self.slug,
+            "title": self.title,
+            "kind": self.kind,
+            "orderable": self.orderable,
+            "retired": self.retired and self.retired.isoformat(),
+            "modes": list(self.modes),
+            "aspect_ratios": list(self.aspect_ratios()),
+            "aspect_ratio_passed_as": self.aspect_ratio.field or ("image" if self.aspect_ratio.from_image else None),
+            "durations": self.duration.allowed,
+            "duration_strategy": self.duration.strategy,
+            "by_mode": {
+                mode: {
+                    "aspect_ratios": list(self.aspect_ratios(mode)),
+                    "durations": self.lengths(mode).allowed,
+                    "orderable": mode in ORDERABLE_MODES,
+                }
+                for mode in self.modes
+            },
+            "resolutions": list(self.resolution.allowed),
+            "default_resolution": self.resolution.default,
+            "fps": self.fps and self.fps.default,
+            "inputs": {name: given.max for name, given in self.inputs if given},
+            "prompt": bool(self.prompt_field),
+            "seed": self.seed_field is not None,
+            "negative_prompt": self.negative_prompt_field is not None,
+            "price": _price_document(self.price),
+            "time_limit_seconds": plain(self.time_limit_seconds),
+            "hard_limit_seconds": plain(self.hard_limit_seconds),
+            "usual_seconds": plain(self.usual_seconds),
+        }
+
+
+def _price_document(price: Prices) -> dict[str, Any]:
+    lines = [
+        line.model_dump(exclude={"cents"}, exclude_none=True) | {"cents": float(line.cents)} for line in price.lines
+    ]
+    return {"lines": lines, "verified": price.verified, "checked": price.checked.isoformat()}

@@ -1,0 +1,215 @@
+"""The pieces that rows of the catalogue are made of: limits, shapes, lengths, inputs, prices.
+
+A row is data from a TOML file and nothing else: what differs between providers stands in the row, so that the code
+which reads it never asks which provider it is.
+"""
+
+from datetime import date
+from decimal import Decimal
+from math import ceil, floor
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from pipeline.domain.errors import UnsupportedDuration
+
+Mode = Literal["text", "image", "references", "first_last_frame", "video", "lip_sync", "character"]
+Bucket = Literal["create", "status"]
+Seconds = int | float
+
+#: The inputs that each mode can't do without.
+INPUTS_OF_MODE: dict[Mode, tuple[str, ...]] = {
+    "text": (),
+    "image": ("image",),
+    "references": ("references",),
+    "first_last_frame": ("image", "last_frame"),
+    "video": ("video",),
+    "lip_sync": ("video", "audio"),
+    "character": ("video", "character"),
+}
+
+#: What a scene of a job can carry today; a model that does nothing else can't be ordered yet.
+ORDERABLE_MODES: frozenset[Mode] = frozenset({"text", "image", "references"})
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Cents = Annotated[Decimal, BeforeValidator(lambda cents: Decimal(str(cents))), Field(gt=0)]
+
+
+class Row(BaseModel):
+    """A frozen piece of the catalogue; a key that nobody reads is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Window(Row):
+    """At most so many requests in so many seconds."""
+
+    requests: int = Field(gt=0)
+    seconds: Positive
+
+
+class Settle(Row):
+    """How long doubt about a paying call lasts: when the provider's list shows it, when absence is proven."""
+
+    list_lag_seconds: Positive
+    absent_after_seconds: Positive
+
+
+class Account(Row):
+    """One set of credentials at a provider, with its limits."""
+
+    name: str = Field(min_length=1)
+    provider: str = Field(pattern=r"^[a-z0-9-]+$")
+    base_url: str = Field(pattern=r"^https?://[^/]+$")
+    max_in_flight: int = Field(gt=0)
+    windows: dict[Bucket, Window]
+    blocked_default_seconds: Positive
+    settle: Settle
+
+
+class AspectRatios(Row):
+    """The shapes a model makes, and how it is told.
+
+    ``values`` maps a ratio to what is sent in ``field`` (a ratio, a size, a resolution; no field: nothing is sent).
+    ``from_image`` lists the ratios of a scene with an image when the image's shape counts and the field is left out.
+    """
+
+    field: str | None = None
+    values: Annotated[dict[str, str], BeforeValidator(lambda v: {r: r for r in v} if isinstance(v, list) else v)] = {}
+    from_image: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """Every ratio that some scene can have, in the order of the row."""
+        return tuple(dict.fromkeys((*self.values, *self.from_image)))
+
+
+class Range(Row):
+    """Any length from ``min`` to ``max`` seconds, in whole seconds or not."""
+
+    min: Positive
+    max: Positive
+    whole: bool = True
+
+
+class Lengths(Row):
+    """The lengths a model makes.
+
+    discrete: the smallest allowed length that serves. continuous: the target times a buffer, capped at the longest,
+    and where only some lengths exist the nearest of them that is not below the target. input: the length of the
+    video that is given. ``sent`` replaces the seconds, item by item, where the provider has its own words.
+    """
+
+    strategy: Literal["discrete", "continuous", "input"]
+    field: str | None = "duration"
+    seconds: tuple[Seconds, ...] | Range
+    sent: tuple[str | int | float, ...] = ()
+
+    @property
+    def longest(self) -> Seconds:
+        """The longest clip in seconds."""
+        return plain(self.seconds.max) if isinstance(self.seconds, Range) else max(self.seconds)
+
+    @property
+    def allowed(self) -> Any:
+        """The allowed lengths as JSON: a list, or ``{"min", "max"}``."""
+        if isinstance(self.seconds, Range):
+            return {"min": plain(self.seconds.min), "max": plain(self.seconds.max)}
+        return list(self.seconds)
+
+    def asked(self, target_seconds: float, buffer: float) -> Seconds:
+        """What to ask for, so that the target is served. Raises UnsupportedDuration above the longest."""
+        if target_seconds > self.longest:
+            raise UnsupportedDuration(f"{target_seconds:g} s is more than {self.longest:g} s: split the scene in two.")
+        if self.strategy != "continuous":
+            return self._nearest(target_seconds, target_seconds)
+        return self._nearest(target_seconds, min(target_seconds * buffer, self.longest))
+
+    def _nearest(self, target_seconds: float, wish_seconds: float) -> Seconds:
+        """The allowed length nearest to the wish, never below the target; of two equally near the longer."""
+        if not isinstance(self.seconds, Range):
+            return min((s for s in self.seconds if s >= target_seconds), key=lambda s: (abs(s - wish_seconds), -s))
+        seconds = max(self.seconds.min, wish_seconds)
+        return max(ceil(target_seconds), floor(seconds + 0.5)) if self.seconds.whole else plain(seconds)
+
+    def value(self, asked_seconds: Seconds) -> str | int | float:
+        """What is sent for a length that was chosen by ``asked``."""
+        if self.sent and not isinstance(self.seconds, Range):
+            return self.sent[self.seconds.index(asked_seconds)]
+        return asked_seconds
+
+
+class Resolutions(Row):
+    """The resolutions a model makes; without a field the default is not sent, it just is."""
+
+    default: str
+    field: str | None = None
+    allowed: tuple[str, ...] = Field(min_length=1)
+
+
+class Dial(Row):
+    """A number of the model (frames per second, motion, steps); without a field it is fixed and never sent."""
+
+    default: int | float
+    field: str | None = None
+    min: int | float | None = None
+    max: int | float | None = None
+
+
+class Input(Row):
+    """An input that the model takes: the provider's name for it, and how many."""
+
+    field: str
+    max: int = Field(default=1, gt=0)
+
+
+class Inputs(Row):
+    """The pictures, videos and sounds that a model takes, each under the provider's name."""
+
+    image: Input | None = None
+    last_frame: Input | None = None
+    references: Input | None = None
+    video: Input | None = None
+    audio: Input | None = None
+    character: Input | None = None
+
+
+class Price(Row):
+    """One line of the price list: US cents per second or per clip, for one resolution and length or for all."""
+
+    cents: Cents
+    per: Literal["second", "clip"]
+    resolution: str | None = None
+    seconds: Seconds | None = None
+
+    def fits(self, asked_seconds: Seconds, resolution: str) -> bool:
+        """Whether this line is the one for such a clip."""
+        return self.resolution in {None, resolution} and self.seconds in {None, asked_seconds}
+
+
+class Prices(Row):
+    """A price list, with the day it was read and whether the provider itself said so."""
+
+    lines: tuple[Price, ...] = Field(min_length=1)
+    verified: bool
+    checked: date
+
+
+class Polling(Row):
+    """When to ask for a prediction: first, then each time ``factor`` later, up to a longest wait."""
+
+    first_seconds: Positive
+    factor: float = Field(ge=1)
+    max_seconds: Positive
+
+
+class Narrowing(Row):
+    """What one mode allows when it is less than the model's other modes do."""
+
+    aspect_ratios: tuple[str, ...] = ()
+    seconds: tuple[Seconds, ...] = ()
+
+
+def plain(number: float) -> Seconds:
+    """5 rather than 5.0."""
+    return int(number) if number == int(number) else number
