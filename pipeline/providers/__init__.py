@@ -1,0 +1,8 @@
+"""The providers, one adapter each behind one Protocol; a new one is a file here and a line in ``PROVIDERS``."""
+
+from collections.abc import Mapping
+
+from pipeline.providers.protocol import Provider
+from pipeline.providers.replicate import Replicate
+
+PROVIDERS: Mapping[str, type[Provider]] = {"replicate": Replicate}

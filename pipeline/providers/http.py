@@ -1,0 +1,229 @@
+"""The one HTTP client of all providers, and the one table that says what an HTTP answer means for money."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any
+
+import requests
+import tenacity
+
+from pipeline.domain.answers import Busy, Reason, Refused, Silent, Unknown
+from pipeline.providers.protocol import Credentials
+from pipeline.providers.wire import Failed, Limits, call
+
+KIB = 1024
+MAX_JSON_BYTES = 256 * KIB
+MAX_LIST_BYTES = 4 * KIB * KIB
+MAX_TEXT = 500
+MAX_DIGITS = 20
+MAX_WAIT_SECONDS = 900.0
+
+ASKING = Limits()
+PAYING = Limits(read_seconds=30.0, total_seconds=90.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A whole answer, its body cut at the limit (``whole`` says so)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    whole: bool = True
+
+    def document(self) -> dict[str, Any] | None:
+        """The body as a JSON object of finite numbers; None when it is anything else."""
+        return parsed(self.body) if self.whole else None
+
+    def says(self) -> str:
+        """The reason in the body, for people: short, one line, harmless in a database."""
+        document = self.document() or {}
+        said = document.get("detail") or document.get("title") or document.get("error")
+        return text(said) if isinstance(said, str) else f"HTTP {self.status}"
+
+
+class Verdict(StrEnum):
+    """What a status means; the members from REJECTED on are the codes of ``Refused``."""
+
+    READ = "read"
+    BUSY = "busy"
+    SILENT = "silent"
+    UNKNOWN = "unknown"
+    REJECTED = "rejected_input"
+    NO_CREDIT = "no_credit"
+    NOT_AUTHORISED = "not_authorised"
+    LOST = "lost"
+
+
+#: status range → (after a paying POST, after a call that costs nothing); the first row that fits wins.
+#: A prediction that is being rendered is never given up because the account may not ask just now.
+VERDICTS: tuple[tuple[range, Verdict, Verdict], ...] = (
+    (range(200, 300), Verdict.READ, Verdict.READ),
+    (range(401, 402), Verdict.NOT_AUTHORISED, Verdict.SILENT),
+    (range(402, 403), Verdict.NO_CREDIT, Verdict.SILENT),
+    (range(403, 404), Verdict.NOT_AUTHORISED, Verdict.SILENT),
+    (range(404, 405), Verdict.REJECTED, Verdict.LOST),
+    (range(408, 410), Verdict.UNKNOWN, Verdict.SILENT),
+    (range(410, 411), Verdict.REJECTED, Verdict.LOST),
+    (range(429, 430), Verdict.BUSY, Verdict.BUSY),
+    (range(400, 500), Verdict.REJECTED, Verdict.SILENT),
+    (range(1000), Verdict.UNKNOWN, Verdict.SILENT),
+)
+
+_TRANSIENT = frozenset({502, 503, 504})
+
+
+class Client:
+    """The calls of one account: absolute addresses, its authorisation, nothing from the environment."""
+
+    def __init__(self, credentials: Credentials, authorization: str) -> None:
+        self.base_url = credentials.base_url.rstrip("/")
+        self._token = credentials.token.encode()
+        self._headers = {
+            "Authorization": authorization,
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+            "User-Agent": "dailies",
+        }
+
+    def pay(self, path: str, document: Mapping[str, Any], headers: Mapping[str, str]) -> Reply | Failed:
+        """POST exactly once; whoever calls must treat every ``Failed(sent=True)`` as possibly paid."""
+        body = json.dumps(document, allow_nan=False).encode()
+        headers = {**self._headers, "Content-Type": "application/json", **headers}
+        return self._call("POST", self.base_url + path, PAYING, headers, body)
+
+    def ask(self, method: str, url: str, limits: Limits = ASKING) -> Reply | Failed:
+        """Make a call that costs nothing; in transit it may fail three times, waiting at most 1 s in all (R16)."""
+        return _patiently(lambda: self._call(method, url, limits, self._headers))
+
+    def _call(
+        self, method: str, url: str, limits: Limits, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Reply | Failed:
+        return call(method, url, limits, headers, body=body, consume=lambda response: self._read(response, limits))
+
+    def _read(self, response: requests.Response, limits: Limits) -> Reply:
+        body = bytearray()
+        for chunk in response.iter_content(64 * KIB):
+            body += chunk
+            if len(body) > limits.max_bytes:
+                break
+        whole = len(body) <= limits.max_bytes
+        clean = bytes(body).replace(self._token, b"[token]") if self._token else bytes(body)
+        return Reply(status=response.status_code, headers=response.headers, body=clean, whole=whole)
+
+
+def paying_answer(reply: Reply | Failed) -> Refused | Busy | Silent | Unknown | None:
+    """What a paying POST's answer means; None when it is a 2xx whose body decides."""
+    if isinstance(reply, Failed):
+        return Unknown(message=reply.message) if reply.sent else Silent(message=reply.message)
+    verdict = next(paying for statuses, paying, _ in VERDICTS if reply.status in statuses)
+    return _answer(verdict, reply)
+
+
+def free_answer(reply: Reply | Failed) -> Refused | Busy | Silent | None:
+    """What the answer of any other call means; None when it is a 2xx whose body decides."""
+    if isinstance(reply, Failed):
+        return Silent(message=reply.message)
+    verdict = next(free for statuses, _, free in VERDICTS if reply.status in statuses)
+    answer = _answer(verdict, reply)
+    return Silent(message=answer.message) if isinstance(answer, Unknown) else answer
+
+
+def _answer(verdict: Verdict, reply: Reply) -> Refused | Busy | Silent | Unknown | None:
+    match verdict:
+        case Verdict.READ:
+            return None
+        case Verdict.BUSY:
+            return Busy(reason=Reason.BLOCKED, wait_seconds=told_wait(reply, now=datetime.now(UTC)))
+        case Verdict.SILENT:
+            return Silent(message=f"HTTP {reply.status}: {reply.says()}")
+        case Verdict.UNKNOWN:
+            return Unknown(message=f"HTTP {reply.status}: {reply.says()}")
+        case code:
+            raw = {"http_status": reply.status, "error": reply.says()}
+            return Refused(code=code.value, message=reply.says(), retryable=code is Verdict.LOST, raw=raw)
+
+
+def told_wait(reply: Reply, *, now: datetime) -> float | None:
+    """How long a 429 asks us to stay away: header, body field or the sentence in it; None when it doesn't say."""
+    document = reply.document() or {}
+    sentence = re.search(r"resets? in ~?(\d+(?:\.\d+)?) ?s", reply.says())
+    candidates = (
+        _seconds(reply.headers.get("Retry-After", "")),
+        _seconds_until(reply.headers.get("Retry-After", ""), now),
+        _seconds(document.get("retry_after")),
+        _seconds(sentence[1] if sentence else None),
+    )
+    return next((min(max(told, 0.0), MAX_WAIT_SECONDS) for told in candidates if told is not None), None)
+
+
+def _seconds(value: Any) -> float | None:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if math.isfinite(seconds) else None
+
+
+def _seconds_until(http_date: str, now: datetime) -> float | None:
+    try:
+        then = parsedate_to_datetime(http_date)
+    except (TypeError, ValueError, IndexError):
+        return None
+    return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() - now.timestamp()
+
+
+def parsed(body: bytes) -> dict[str, Any] | None:
+    """Parse a JSON object, refusing NaN, infinities, numbers beyond a float, and endless nesting."""
+    try:
+        document = json.loads(body, parse_float=_finite, parse_int=_bounded, parse_constant=_finite)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(number)
+    return value
+
+
+def _bounded(number: str) -> int:
+    if len(number) > MAX_DIGITS:
+        raise ValueError(number)
+    return int(number)
+
+
+def text(value: object, limit: int = MAX_TEXT) -> str:
+    """A provider's words made harmless: one line, no control characters or half surrogates, not long."""
+    printable = "".join(c if c.isprintable() else " " for c in str(value)[:limit])
+    return " ".join(printable.split())
+
+
+def _in_transit(reply: Reply | Failed) -> bool:
+    return isinstance(reply, Failed) or reply.status in _TRANSIENT
+
+
+def _patiently(ask: Callable[[], Reply | Failed]) -> Reply | Failed:
+    retrying = tenacity.Retrying(
+        # Nobody waits inside a worker: what takes longer is the row's own backoff.
+        stop=tenacity.stop_after_attempt(3) | tenacity.stop_after_delay(ASKING.read_seconds),
+        wait=tenacity.wait_exponential_jitter(multiplier=0.1, jitter=0.2, max=0.5),
+        retry=tenacity.retry_if_result(_in_transit),
+        retry_error_callback=_last,
+    )
+    return retrying(ask)
+
+
+def _last(state: tenacity.RetryCallState) -> Reply | Failed:
+    assert state.outcome is not None  # noqa: S101 -- tenacity sets it before it gives up; the type says otherwise
+    result: Reply | Failed = state.outcome.result()
+    return result

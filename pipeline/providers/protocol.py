@@ -1,0 +1,108 @@
+"""What every provider's adapter promises, and the values that cross its border."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.domain.answers import Accepted, Busy, Finished, Refused, Silent, Unknown, Working
+
+Submitted = Accepted | Finished | Refused | Busy | Silent | Unknown
+Reading = Working | Finished | Refused
+Status = Reading | Busy | Silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """Where an account lives and what opens it; the token never shows in a repr, a log or an error."""
+
+    base_url: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is bought: the whole ``input`` word for word, our seed in it being the marker of the attempt."""
+
+    model: str  #: ``owner/name``
+    input: Mapping[str, Any]
+    version: str | None = None  #: only for models that the provider does not keep current itself
+    webhook_url: str | None = field(default=None, repr=False)  #: its path is a secret
+    cancel_after_seconds: int | None = None  #: the provider's own deadline, should we lose sight of the order
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundPrediction:
+    """A prediction of the provider's list that answers to our order, and what it has come to."""
+
+    prediction_id: str
+    answer: Reading
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The search of a provider's list; only a ``complete`` one can prove that a prediction is absent."""
+
+    predictions: tuple[FoundPrediction, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookNews:
+    """A genuine webhook. ``webhook_id`` stays the same when the provider repeats itself."""
+
+    webhook_id: str
+    prediction_id: str
+    answer: Reading
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forged:
+    """A webhook that must not be believed; the message is for our log, never for the sender."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """A provider's file, whole by its stated length and on our disk; not yet proven to be playable."""
+
+    size_bytes: int
+    sha256: str
+
+
+class Provider(Protocol):
+    """One account at one provider. Every outcome is a value; no method raises for what the world does."""
+
+    def __init__(self, credentials: Credentials) -> None: ...
+
+    def submit(self, order: Order) -> Submitted:
+        """Send the paying request exactly once, on a connection of its own."""
+        ...
+
+    def status(self, prediction_id: str) -> Status:
+        """Ask what became of a prediction; free, and tried again when it fails in transit."""
+        ...
+
+    def cancel(self, prediction_id: str) -> Status:
+        """Ask the provider to stop; the answer is what the prediction has become."""
+        ...
+
+    def find(self, order: Order, since: datetime) -> Found | Busy | Silent:
+        """Look for the predictions of an order whose answer was lost, back to ``since``."""
+        ...
+
+    def webhook_secret(self) -> str | Busy | Silent:
+        """Fetch the key that the provider signs its webhooks with."""
+        ...
+
+    def read_webhook(
+        self, headers: Mapping[str, str], body: bytes, *, secret: str, now: datetime
+    ) -> WebhookNews | Forged:
+        """Check a webhook's signature over its raw bytes, then read it."""
+        ...
+
+    def download(self, url: str, path: Path, *, max_bytes: int) -> Fetched | Refused | Silent:
+        """Fetch an output to a file; ``Refused(code="lost")`` means the link is dead: ask for a fresh one."""
+        ...
