@@ -64,9 +64,9 @@ jobs = Table(
     Column("state", Text, nullable=False),
     Column("priority", Text, nullable=False),
     Column("min_clips", Integer, nullable=False),
-    Column("consistency_context", Text, nullable=False),
+    # The order as it was accepted; a retry with another prompt is planned from it again.
+    Column("spec", _JSON, nullable=False),
     Column("metadata", _JSON, nullable=False, server_default=_NO_JSON),
-    Column("aspect_ratio", Text, nullable=False),
     Column("estimate_cents", Integer, nullable=False),
     Column("budget_cents", Integer),
     # Each round of retries is a chord of its own, so a counter that already fired is never reused.

@@ -70,7 +70,6 @@ class Policy:
     """How patient we are; figures come from the catalogue and the settings."""
 
     max_tries: int = 3
-    max_takes: int = 12
     max_silences: int = 60
     max_fetches: int = 8
     backoff: timedelta = timedelta(seconds=1)

@@ -90,9 +90,6 @@ def _from_uncertain(asset: Asset, answer: Answer, policy: Policy, now: datetime)
             return _rendering(asset, policy, now)
         case Finished():
             return Decision(asset=replace(_cleared(asset), state=State.FETCHING), wait=NOW)
-        case Refused(code="absent"):
-            # Proven never accepted, so it cost nothing and does not use an attempt up.
-            return _again_or_failed(_untried(asset), answer, policy)
         case Refused():
             return _again_or_failed(asset, answer, policy)
         case Busy():
@@ -259,7 +256,7 @@ def _still_uncertain(asset: Asset, policy: Policy, now: datetime) -> Decision:
 
 def _again_or_failed(asset: Asset, answer: Refused, policy: Policy) -> Decision:
     """A new attempt where one can cure it and one is left (R44); else the end."""
-    if not answer.retryable or asset.tries >= policy.max_tries or asset.takes >= policy.max_takes:
+    if not answer.retryable or asset.tries >= policy.max_tries:
         return _failed(asset, answer)
     pause = backoff(policy, asset.tries)
     again = replace(

@@ -32,6 +32,7 @@ class ClipRow:
     id: UUID
     scene_id: UUID
     index: int
+    description: str
     provider: str
     account: str
     model: str
@@ -62,8 +63,7 @@ class JobRow:
     state: JobState
     priority: str
     min_clips: int
-    aspect_ratio: str
-    consistency_context: str
+    spec: Mapping[str, Any]
     metadata: Mapping[str, Any]
     estimate_cents: int
     actual_cents: int
@@ -101,7 +101,7 @@ def job_document(job: JobRow, clips: Sequence[ClipRow], links: Links) -> dict[st
     """The job document with all of its clips."""
     return {
         **job_summary(job, clips),
-        "consistency_context": job.consistency_context,
+        "consistency_context": job.spec.get("consistency_context"),
         "retry_after_ms": retry_after_ms(job, clips),
         "film": _film(job, links),
         "video_clips": [clip_document(job, clip, links) for clip in clips],
@@ -116,7 +116,7 @@ def job_summary(job: JobRow, clips: Sequence[ClipRow]) -> dict[str, Any]:
         "state": job.state,
         "progress": 100 if job.state is JobState.COMPLETE else progress_of([clip.progress for clip in clips]),
         "clips": _counts(clips),
-        "aspect_ratio": job.aspect_ratio,
+        "aspect_ratio": job.spec.get("aspect_ratio"),
         "created_at": stamp(job.created_at),
         "started_at": stamp(job.started_at),
         "finished_at": stamp(job.finished_at),
@@ -142,7 +142,7 @@ def clip_document(job: JobRow, clip: ClipRow, links: Links) -> dict[str, Any]:
         "clip_id": str(clip.id),
         "scene_id": str(clip.scene_id),
         "index": clip.index,
-        "description": clip.shot.get("description"),
+        "description": clip.description,
         "status": status_of(clip.state),
         "state": clip.state,
         "progress": clip.progress,

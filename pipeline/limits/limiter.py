@@ -43,7 +43,7 @@ class Lost:
 class Limiter:
     """The questions asked of the line; every method raises Unavailable only where it says so."""
 
-    def __init__(self, redis: "Redis[bytes]") -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._scripts = {
             name: redis.register_script(_lua(name)) for name in ("acquire", "release", "restore", "block", "ask")

@@ -1,0 +1,268 @@
+"""Jobs as customers see them: taken in, listed, read, reopened and closed. Every question is asked for an owner."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, and_, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from pipeline.database.engine import transaction
+from pipeline.database.tables import assets, attempts, idempotency_keys, jobs, scenes, spend
+from pipeline.domain.asset import TERMINAL, State
+from pipeline.domain.document import AttemptRow, ClipRow, JobRow
+from pipeline.domain.errors import IdempotencyKeyReused
+from pipeline.domain.job import FINAL, JobState
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewClip:
+    """A scene and the clip to make of it. ``shot`` is the plan's row as JSON."""
+
+    scene_id: UUID
+    asset_id: UUID
+    index: int
+    description: str
+    metadata: Mapping[str, Any]
+    model: str
+    provider: str
+    account: str
+    shot: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """A job to take in; money in US cents."""
+
+    id: UUID
+    owner_id: UUID
+    title: str
+    priority: str
+    min_clips: int
+    spec: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    estimate_cents: int
+    budget_cents: int | None
+    clips: Sequence[NewClip]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idempotency:
+    """A client's name for its request, and the digest of what it asked for."""
+
+    key: str
+    body_digest: bytes
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The questions asked of jobs and their clips."""
+
+    engine: Engine
+
+    def accept(self, job: NewJob, idempotency: Idempotency | None) -> UUID:
+        """Store a whole job in one transaction; with a known key, the job that it named the first time.
+
+        Raises IdempotencyKeyReused when the key came with another body. A second request with the same key waits for
+        the first one's transaction, so both get the same job.
+        """
+        with transaction(self.engine) as connection:
+            if idempotency and (known := _known(connection, job, idempotency)):
+                return known
+            connection.execute(insert(jobs).values(_job_values(job)))
+            connection.execute(insert(scenes), [_scene_values(job, clip) for clip in job.clips])
+            connection.execute(insert(assets), [_asset_values(job, clip) for clip in job.clips])
+        return job.id
+
+    def read(self, job_id: UUID, owner_id: UUID | None = None) -> JobRow | None:
+        """A job; None when there is none, or when it is not this owner's."""
+        conditions = [jobs.c.id == job_id] + ([jobs.c.owner_id == owner_id] if owner_id else [])
+        with transaction(self.engine) as connection:
+            row = connection.execute(_job_query().where(*conditions)).mappings().one_or_none()
+        return _job_row(row) if row else None
+
+    def page(self, owner_id: UUID, *, state: str | None, start: int, limit: int) -> list[JobRow]:
+        """An owner's jobs, newest first."""
+        conditions = [jobs.c.owner_id == owner_id] + ([jobs.c.state == state] if state else [])
+        query = _job_query().where(*conditions).order_by(jobs.c.created_at.desc(), jobs.c.id).offset(start).limit(limit)
+        with transaction(self.engine) as connection:
+            return [_job_row(row) for row in connection.execute(query).mappings()]
+
+    def clips(self, *job_ids: UUID) -> dict[UUID, list[ClipRow]]:
+        """The clips of jobs, in scene order (R17)."""
+        found: dict[UUID, list[ClipRow]] = {job_id: [] for job_id in job_ids}
+        with transaction(self.engine) as connection:
+            for row in connection.execute(_clip_query(assets.c.job_id.in_(job_ids))).mappings():
+                found[row["job_id"]].append(_clip_row(row))
+        return found
+
+    def attempts(self, clip_id: UUID) -> list[AttemptRow]:
+        """Every attempt of a clip, first one first."""
+        columns = [attempts.c[name] for name in AttemptRow.__dataclass_fields__]
+        query = select(*columns).where(attempts.c.asset_id == clip_id).order_by(attempts.c.number)
+        with transaction(self.engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [AttemptRow(**{**row, "state": State(row["state"])}) for row in rows]
+
+    def cancel(self, job_id: UUID) -> list[UUID]:
+        """Mark a job as not wanted any more; the assets to wake, so that each learns of it."""
+        mark = update(jobs).where(jobs.c.id == job_id, jobs.c.state.not_in(list(FINAL)))
+        open_assets = select(assets.c.id).where(assets.c.job_id == job_id, assets.c.state.not_in(list(TERMINAL)))
+        with transaction(self.engine) as connection:
+            connection.execute(mark.values(cancel_requested_at=func.coalesce(jobs.c.cancel_requested_at, func.now())))
+            return list(connection.execute(open_assets).scalars())
+
+    def reopen(
+        self, job_id: UUID, clip_ids: Sequence[UUID], *, shots: Mapping[UUID, Mapping[str, Any]] | None = None
+    ) -> int:
+        """Put ended clips back into line as a new round of their job; how many there were.
+
+        Their attempts, prompts and cost stay. A clip that has not ended, or is done, is left alone.
+        """
+        with transaction(self.engine) as connection:
+            current = connection.execute(select(jobs.c.round).where(jobs.c.id == job_id).with_for_update()).scalar_one()
+            states = [State.FAILED, State.CANCELLED]
+            query = select(assets.c.id).where(assets.c.id.in_(clip_ids), assets.c.state.in_(states))
+            found = connection.execute(query.order_by(assets.c.index).with_for_update()).scalars().all()
+            for position, clip_id in enumerate(found):
+                values = _reopened(current + 1, position, (shots or {}).get(clip_id))
+                connection.execute(update(assets).where(assets.c.id == clip_id).values(values))
+            if found:
+                connection.execute(update(jobs).where(jobs.c.id == job_id).values(_reopened_job(current + 1)))
+        return len(found)
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How many jobs and assets are in each state, for the metrics."""
+        counted: dict[tuple[str, str], int] = {}
+        with transaction(self.engine) as connection:
+            for table in (jobs, assets):
+                for state, number in connection.execute(select(table.c.state, func.count()).group_by(table.c.state)):
+                    counted[table.name, state] = number
+        return counted
+
+
+def _known(connection: Connection, job: NewJob, idempotency: Idempotency) -> UUID | None:
+    """Claim the key for this job, or find the job that has it."""
+    claim = (
+        insert(idempotency_keys)
+        .values(owner_id=job.owner_id, key=idempotency.key, body_digest=idempotency.body_digest, job_id=job.id)
+        .on_conflict_do_nothing()
+        .returning(idempotency_keys.c.job_id)
+    )
+    if connection.execute(claim).one_or_none():
+        return None
+    first = connection.execute(
+        select(idempotency_keys.c.job_id, idempotency_keys.c.body_digest).where(
+            idempotency_keys.c.owner_id == job.owner_id, idempotency_keys.c.key == idempotency.key
+        )
+    ).one()
+    if first.body_digest != idempotency.body_digest:
+        raise IdempotencyKeyReused("this Idempotency-Key came with another body before; use a new key for a new job")
+    return UUID(str(first.job_id))
+
+
+def _job_values(job: NewJob) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "owner_id": job.owner_id,
+        "title": job.title,
+        "state": JobState.QUEUED,
+        "priority": job.priority,
+        "min_clips": job.min_clips,
+        "spec": job.spec,
+        "metadata": job.metadata,
+        "estimate_cents": job.estimate_cents,
+        "budget_cents": job.budget_cents,
+    }
+
+
+def _scene_values(job: NewJob, clip: NewClip) -> dict[str, Any]:
+    return {
+        "id": clip.scene_id,
+        "job_id": job.id,
+        "index": clip.index,
+        "description": clip.description,
+        "metadata": clip.metadata,
+    }
+
+
+def _asset_values(job: NewJob, clip: NewClip) -> dict[str, Any]:
+    return {
+        "id": clip.asset_id,
+        "job_id": job.id,
+        "owner_id": job.owner_id,
+        "scene_id": clip.scene_id,
+        "kind": "video",
+        "index": clip.index,
+        "group_index": clip.index,
+        "model": clip.model,
+        "provider": clip.provider,
+        "account": clip.account,
+        "shot": clip.shot,
+        "state": State.WAITING,
+    }
+
+
+def _reopened(round_: int, group_index: int, shot: Mapping[str, Any] | None) -> dict[str, Any]:
+    fresh: dict[str, Any] = {
+        "state": State.WAITING,
+        "round": round_,
+        "group_index": group_index,
+        "tries": 0,
+        "silences": 0,
+        "polls": 0,
+        "progress": 0,
+        "clock_started_at": None,
+        "uncertain_since": None,
+        "waiting": None,
+        "failure": None,
+        "finished_at": None,
+        "attempt_id": None,
+        "claimed_until": None,
+        "due_at": func.now(),
+        "updated_at": func.now(),
+        "version": assets.c.version + 1,
+    }
+    return fresh | ({"shot": shot, "model": shot["model"]} if shot else {})
+
+
+def _reopened_job(round_: int) -> dict[str, Any]:
+    return {
+        "round": round_,
+        "state": JobState.RUNNING,
+        "cancel_requested_at": None,
+        "finished_at": None,
+        "video_clips": None,
+        "film_tries": 0,
+        "film_claimed_until": None,
+    }
+
+
+def _job_query() -> Select[*tuple[Any, ...]]:
+    paid = select(func.coalesce(func.sum(spend.c.cents), 0)).where(
+        spend.c.job_id == jobs.c.id, spend.c.kind == "commit"
+    )
+    columns = [jobs.c[name] for name in JobRow.__dataclass_fields__ if name != "actual_cents"]
+    return select(*columns, paid.scalar_subquery().label("actual_cents"))
+
+
+def _job_row(row: RowMapping) -> JobRow:
+    return JobRow(**{**row, "state": JobState(row["state"])})
+
+
+def _clip_query(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    paid = select(func.coalesce(func.sum(attempts.c.cost_cents), 0)).where(attempts.c.asset_id == assets.c.id)
+    elsewhere = {"cost_cents", "description"}
+    columns = [assets.c[name] for name in ClipRow.__dataclass_fields__ if name not in elsewhere]
+    return (
+        select(*columns, assets.c.job_id, scenes.c.description, paid.scalar_subquery().label("cost_cents"))
+        .join(scenes, scenes.c.id == assets.c.scene_id)
+        .where(and_(condition, assets.c.kind == "video"))
+        .order_by(assets.c.index)
+    )
+
+
+def _clip_row(row: RowMapping) -> ClipRow:
+    values = {name: row[name] for name in ClipRow.__dataclass_fields__}
+    return ClipRow(**{**values, "state": State(row["state"])})

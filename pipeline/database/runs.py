@@ -1,0 +1,196 @@
+"""How a round of a job begins and ends: what to dispatch, when it is over, who makes the film, and the last word."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from pipeline.database.engine import transaction
+from pipeline.database.outbox import append
+from pipeline.database.tables import assets, clip_thumbnails, jobs
+from pipeline.domain.asset import TERMINAL, State
+from pipeline.domain.events import Event
+from pipeline.domain.job import JobState
+from pipeline.domain.member import Member
+
+_CLOCK = func.clock_timestamp()
+_OPEN = [JobState.QUEUED, JobState.RUNNING]
+_OVER = list(TERMINAL)
+_MAX_THUMBNAIL_TRIES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Film:
+    """A stitched film in the store."""
+
+    key: str
+    thumbnail_key: str | None
+    duration_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A thumbnail in the store."""
+
+    key: str
+    width: int
+    height: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoneClip:
+    """A finished clip, for the media work that follows it."""
+
+    id: UUID
+    job_id: UUID
+    owner_id: UUID
+    index: int
+    file_key: str
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The questions asked of a job's rounds."""
+
+    engine: Engine
+
+    def members(self, job_id: UUID) -> tuple[int, list[Member]]:
+        """The job's newest round and its members in order of their group index; (0, []) for a job that is gone."""
+        query = (
+            select(assets.c.id, assets.c.job_id, assets.c.round, assets.c.group_index)
+            .join(jobs, (jobs.c.id == assets.c.job_id) & (jobs.c.round == assets.c.round))
+            .where(assets.c.job_id == job_id)
+            .order_by(assets.c.group_index)
+        )
+        with transaction(self.engine) as connection:
+            rows = connection.execute(query).all()
+        found = [Member(asset_id=r.id, job_id=r.job_id, round=r.round, group_index=r.group_index) for r in rows]
+        return (found[0].round if found else 0), found
+
+    def dispatched(self, job_id: UUID, round_: int) -> None:
+        """The round's members are published; from here on the sweeper looks after them."""
+        query = update(jobs).where(jobs.c.id == job_id, jobs.c.dispatched_round < round_)
+        with transaction(self.engine) as connection:
+            connection.execute(query.values(dispatched_round=round_))
+
+    def undispatched(self, *, grace: timedelta, limit: int) -> list[UUID]:
+        """Jobs whose start was never published, or not to the end."""
+        waiting = exists().where(assets.c.job_id == jobs.c.id, assets.c.due_at < _CLOCK - grace)
+        query = select(jobs.c.id).where(jobs.c.state.in_(_OPEN), jobs.c.dispatched_round < jobs.c.round, waiting)
+        with transaction(self.engine) as connection:
+            return list(connection.execute(query.order_by(jobs.c.created_at).limit(limit)).scalars())
+
+    def finished(self, *, limit: int) -> list[UUID]:
+        """Jobs whose clips have all ended, and that nobody closed."""
+        query = select(jobs.c.id).where(jobs.c.state.in_(_OPEN), ~_has_open_assets()).limit(limit)
+        with transaction(self.engine) as connection:
+            return list(connection.execute(query).scalars())
+
+    def filmless(self, *, grace: timedelta, limit: int) -> list[UUID]:
+        """Jobs that wait for their film, while nobody makes it."""
+        free = or_(jobs.c.film_claimed_until.is_(None), jobs.c.film_claimed_until < _CLOCK - grace)
+        query = select(jobs.c.id).where(jobs.c.state == JobState.ASSEMBLING, free).limit(limit)
+        with transaction(self.engine) as connection:
+            return list(connection.execute(query).scalars())
+
+    def begin_assembly(self, job_id: UUID, lease: timedelta) -> bool:
+        """Take a job whose clips have all ended to its end; True for exactly one caller."""
+        query = (
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.state.in_(_OPEN), ~_has_open_assets())
+            .values(state=JobState.ASSEMBLING, film_claimed_until=_CLOCK + lease)
+        )
+        with transaction(self.engine) as connection:
+            return connection.execute(query).rowcount == 1
+
+    def claim_film(self, job_id: UUID, lease: timedelta) -> int:
+        """Take the making of the film; which try this is, or 0 when the job does not wait for one."""
+        query = (
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.state == JobState.ASSEMBLING)
+            .values(film_tries=jobs.c.film_tries + 1, film_claimed_until=_CLOCK + lease)
+            .returning(jobs.c.film_tries)
+        )
+        with transaction(self.engine) as connection:
+            return int(connection.execute(query).scalar_one_or_none() or 0)
+
+    def close(
+        self,
+        job_id: UUID,
+        owner_id: UUID,
+        *,
+        state: JobState,
+        film: Film | None,
+        video_clips: Sequence[Mapping[str, Any]],
+        events: Sequence[Event],
+    ) -> list[Event]:
+        """The last word on a job, said once: nothing comes back when it was said already."""
+        query = (
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.state == JobState.ASSEMBLING)
+            .values(
+                state=state,
+                finished_at=_CLOCK,
+                film_claimed_until=None,
+                video_clips=list(video_clips),
+                film_key=film.key if film else None,
+                film_thumbnail_key=film.thumbnail_key if film else None,
+                film_duration_seconds=film.duration_seconds if film else None,
+            )
+        )
+        with transaction(self.engine) as connection:
+            if connection.execute(query).rowcount == 0:
+                return []
+            return append(connection, job_id, owner_id, events)
+
+    def done_clip(self, clip_id: UUID) -> DoneClip | None:
+        """A clip that is done and has no thumbnail yet; counts the try."""
+        query = (
+            update(assets)
+            .where(assets.c.id == clip_id, assets.c.state == State.DONE, assets.c.thumbnail_key.is_(None))
+            .where(assets.c.thumbnail_tries < _MAX_THUMBNAIL_TRIES)
+            .values(thumbnail_tries=assets.c.thumbnail_tries + 1)
+            .returning(assets.c.id, assets.c.job_id, assets.c.owner_id, assets.c["index"], assets.c.file_key)
+        )
+        with transaction(self.engine) as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return DoneClip(**row) if row else None
+
+    def thumbnailless(self, *, grace: timedelta, limit: int) -> list[UUID]:
+        """Done clips whose thumbnail was never made."""
+        query = (
+            select(assets.c.id)
+            .where(assets.c.state == State.DONE, assets.c.thumbnail_key.is_(None))
+            .where(assets.c.thumbnail_tries < _MAX_THUMBNAIL_TRIES, assets.c.finished_at < _CLOCK - grace)
+            .limit(limit)
+        )
+        with transaction(self.engine) as connection:
+            return list(connection.execute(query).scalars())
+
+    def keep_thumbnail(self, clip: DoneClip, picture: Picture, events: Sequence[Event]) -> list[Event]:
+        """Write a clip's thumbnail, once."""
+        values = {
+            "clip_id": clip.id,
+            "job_id": clip.job_id,
+            "clip_index": clip.index,
+            "key": picture.key,
+            "width": picture.width,
+            "height": picture.height,
+            "size_bytes": picture.size_bytes,
+        }
+        with transaction(self.engine) as connection:
+            mark = update(assets).where(assets.c.id == clip.id, assets.c.thumbnail_key.is_(None))
+            if connection.execute(mark.values(thumbnail_key=picture.key)).rowcount == 0:
+                return []
+            upsert = insert(clip_thumbnails).values(values)
+            connection.execute(upsert.on_conflict_do_update(index_elements=["clip_id"], set_=values))
+            return append(connection, clip.job_id, clip.owner_id, events)
+
+
+def _has_open_assets() -> Any:
+    return exists().where(assets.c.job_id == jobs.c.id, assets.c.state.not_in(_OVER))
