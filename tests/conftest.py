@@ -1,12 +1,17 @@
 """The fixtures that every kind of test shares: real servers, started when the first test asks for them."""
 
+import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 import redis
 
 from cli.stack.stack import Stack
-from tests import servers
+from tests import chromium, servers
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 servers.scrub()
 
@@ -67,3 +72,25 @@ def stack() -> Iterator[Stack]:
     """The whole local stack, as `make up` starts it, with clips of two seconds."""
     with Stack(more={"SIMULATOR_RENDER_SECONDS": "2"}) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """A Chromium, driven by Playwright. Where there is none the test is skipped at home and fails in CI."""
+    from playwright.sync_api import sync_playwright
+
+    found = chromium.find() or no_browser()
+    os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(chromium.node())
+    environment: dict[str, str | float | bool] = {**os.environ, **found.environment}
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=found.path, env=environment, chromium_sandbox=False)
+        yield running
+        running.close()
+
+
+def no_browser() -> NoReturn:
+    """Skip loudly at home; in CI it is a failure."""
+    missing = "NO BROWSER: set CHROMIUM_BIN, or install chromium"
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
