@@ -1,0 +1,114 @@
+"""Puts a simulator together: its parts, its routes, its server."""
+
+import imageio_ffmpeg
+from flask import Flask
+from flask.json.provider import DefaultJSONProvider
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+from simulator import control, outputs, replicate
+from simulator.engine import Engine
+from simulator.faults import FaultBook
+from simulator.limits import Gate, Limits
+from simulator.outputs import Links
+from simulator.parts import Parts, Secrets
+from simulator.render import Renderer
+from simulator.scheduler import Scheduler
+from simulator.settings import Settings
+from simulator.stats import Stats
+from simulator.uploads import Uploads
+from simulator.webhooks import Courier
+
+LARGEST_BODY_BYTES = 100 * 2**20
+WAITING_CONNECTIONS = 1024
+
+
+def build_parts(settings: Settings) -> Parts:
+    """Start the threads and take up whatever the data folder holds."""
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    keys = Secrets.of(settings.folder, settings.webhook_secret)
+    stats, scheduler = Stats(), Scheduler()
+    renderer = Renderer(
+        folder=settings.folder / "outputs", ffmpeg=_ffmpeg(settings), frame_height=settings.frame_height
+    )
+    engine = Engine(
+        folder=settings.folder,
+        scheduler=scheduler,
+        renderer=renderer,
+        data_seconds=settings.data_seconds,
+        listener=lambda prediction, event: replicate.announce(parts, prediction, event),
+    )
+    courier = Courier(secret=keys.webhook, scheduler=scheduler, count=stats.count)
+    parts = Parts(
+        settings=settings,
+        secrets=keys,
+        scheduler=scheduler,
+        engine=engine,
+        renderer=renderer,
+        gate=Gate(_limits(settings)),
+        faults=FaultBook(),
+        stats=stats,
+        courier=courier,
+        links=Links(secret=keys.links, link_seconds=settings.link_seconds),
+        uploads=Uploads(settings.folder / "uploads"),
+    )
+    scheduler.start()
+    engine.load()
+    return parts
+
+
+def stop(parts: Parts) -> None:
+    """End the threads and close the files; what was not finished waits on disk."""
+    parts.scheduler.stop()
+    parts.courier.close()
+    parts.renderer.close()
+    parts.engine.close()
+
+
+def build_app(parts: Parts) -> Flask:
+    """The routes of every dialect, of the finished files and of the control port."""
+    app = Flask("simulator")
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
+    if isinstance(app.json, DefaultJSONProvider):
+        app.json.sort_keys = False
+    replicate.install(app, parts)
+    app.register_blueprint(
+        outputs.blueprint(
+            links=parts.links,
+            renderer=parts.renderer,
+            faults=parts.faults,
+            find=parts.engine.find,
+            count=parts.stats.count,
+        )
+    )
+    app.register_blueprint(control.blueprint(parts))
+    return app
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """No line per request: the control port has the counts."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+class Server(ThreadedWSGIServer):
+    """A thread per connection, one request each: an idle client then holds nothing."""
+
+    request_queue_size = WAITING_CONNECTIONS
+
+
+def build_server(app: Flask, settings: Settings) -> Server:
+    """A server that listens already, on the asked port or any free one."""
+    return Server(settings.host, settings.port, app, handler=_QuietHandler)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        creates_per_minute=settings.creates_per_minute,
+        other_per_minute=settings.other_per_minute,
+        max_in_flight=settings.max_in_flight,
+    )
+
+
+def _ffmpeg(settings: Settings) -> str:
+    return settings.ffmpeg or str(imageio_ffmpeg.get_ffmpeg_exe())

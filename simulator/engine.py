@@ -1,0 +1,232 @@
+"""The life of predictions, the same for every dialect: accepted, started, rendered, ended, forgotten."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from simulator.ledger import JsonLines
+from simulator.predictions import Order, Phase, Prediction
+from simulator.render import Renderer
+from simulator.scheduler import Scheduler
+
+PROGRESS_EVENT_SECONDS = 0.5
+BROKEN_RENDERER = "Prediction failed: the simulator could not render (code: E1000)"
+WEBHOOK_MEMORY = timedelta(minutes=2)
+
+Listener = Callable[[Prediction, str], None]
+
+
+def now() -> datetime:
+    """The time, aware."""
+    return datetime.now(UTC)
+
+
+class Engine:
+    """Holds every prediction in memory, and enough on disk to be killed at any time."""
+
+    def __init__(
+        self, *, folder: Path, scheduler: Scheduler, renderer: Renderer, data_seconds: float, listener: Listener
+    ) -> None:
+        self._ledger = JsonLines(folder / "ledger.jsonl")
+        self._journal = JsonLines(folder / "journal.jsonl")
+        self._scheduler = scheduler
+        self._renderer = renderer
+        self._data_seconds = data_seconds
+        self._listener = listener
+        self._predictions: dict[str, Prediction] = {}
+        self._in_flight: defaultdict[str, int] = defaultdict(int)
+        self._most_in_flight = 0
+        self._accepting = threading.Lock()
+        self._state = threading.RLock()
+        self._ended = threading.Condition(self._state)
+
+    def load(self) -> None:
+        """Take up the predictions on disk where time has brought them."""
+        for line in self._ledger:
+            order = Order.from_json(line)
+            self._predictions[order.id] = Prediction(order=order)
+        for line in self._journal:
+            if line["id"] in self._predictions:
+                self._predictions[line["id"]] = self._predictions[line["id"]].replay(line)
+        for prediction in list(self._predictions.values()):
+            self._take_up(prediction)
+
+    def close(self) -> None:
+        self._ledger.close()
+        self._journal.close()
+
+    def accept(self, order: Order, max_in_flight: int | None) -> Prediction | None:
+        """Sell a prediction: on disk when this returns. None when the account has too many in flight."""
+        with self._accepting:
+            if max_in_flight is not None and self._in_flight[order.account] >= max_in_flight:
+                return None
+            prediction = Prediction(order=replace(order, number=len(self._predictions) + 1))
+            self._ledger.append(prediction.order.as_json(), sync=True)
+            with self._state:
+                self._predictions[order.id] = prediction
+                self._count_in(order.account)
+        self._plan(prediction)
+        return prediction
+
+    def get(self, account: str, prediction_id: str) -> Prediction | None:
+        """The prediction, if it is this account's."""
+        prediction = self._predictions.get(prediction_id)
+        return prediction if prediction and prediction.order.account == account else None
+
+    def find(self, prediction_id: str) -> Prediction | None:
+        """The prediction, whoever it belongs to."""
+        return self._predictions.get(prediction_id)
+
+    def newest_first(self, account: str | None = None) -> list[Prediction]:
+        """All predictions of an account, or of all."""
+        with self._state:
+            everything = list(self._predictions.values())
+        return [item for item in reversed(everything) if account in {None, item.order.account}]
+
+    def in_flight(self) -> dict[str, int]:
+        """How many predictions of each account have not ended."""
+        with self._state:
+            return {account: count for account, count in self._in_flight.items() if count}
+
+    @property
+    def most_in_flight(self) -> int:
+        """The most predictions of one account that were ever in flight together."""
+        return self._most_in_flight
+
+    def cancel(self, prediction_id: str) -> None:
+        """End it as canceled, unless it has ended already."""
+        self._end(prediction_id, Phase.CANCELED)
+
+    def wait(self, prediction_id: str, seconds: float) -> bool:
+        """Wait until it has ended, at most so long; whether it has."""
+        with self._ended:
+            return self._ended.wait_for(lambda: self._predictions[prediction_id].phase.ended, timeout=seconds)
+
+    def webhook_done(self, prediction_id: str) -> None:
+        """Note that the terminal webhook was delivered, or given up."""
+        self._change(prediction_id, webhook_done=True)
+
+    def reset(self) -> None:
+        """Forget every order, on disk too."""
+        with self._accepting, self._state:
+            self._predictions.clear()
+            self._in_flight.clear()
+            self._most_in_flight = 0
+            self._ledger.clear()
+            self._journal.clear()
+            self._renderer.clear()
+
+    def _take_up(self, prediction: Prediction) -> None:
+        order = prediction.order
+        if not prediction.phase.ended:
+            self._count_in(order.account)
+            self._plan(prediction)
+            if prediction.phase is Phase.PROCESSING:
+                self._render(order)
+            return
+        self._plan_removal(prediction)
+        if order.webhook and not prediction.webhook_done and now() - self._completed(prediction) < WEBHOOK_MEMORY:
+            self._listener(prediction, "completed")
+
+    def _plan(self, prediction: Prediction) -> None:
+        order = prediction.order
+        if prediction.phase is Phase.STARTING:
+            self._at(order.starts_at, lambda: self._start(order.id))
+        if not order.fault.stall:
+            self._at(order.ends_at, lambda: self._finish(order.id))
+        if order.deadline:
+            self._at(order.deadline, lambda: self._pass_deadline(order.id))
+
+    def _at(self, moment: datetime, callback: Callable[[], object]) -> None:
+        self._scheduler.after((moment - now()).total_seconds(), callback)
+
+    def _count_in(self, account: str) -> None:
+        self._in_flight[account] += 1
+        self._most_in_flight = max(self._most_in_flight, self._in_flight[account])
+
+    def _change(self, prediction_id: str, **changes: Any) -> Prediction | None:
+        with self._state:
+            known = self._predictions.get(prediction_id)
+            if known is None:
+                return None
+            self._predictions[prediction_id], line = known.change(**changes)
+            self._journal.append(line)
+            return self._predictions[prediction_id]
+
+    def _start(self, prediction_id: str) -> None:
+        with self._state:
+            prediction = self._predictions.get(prediction_id)
+            if prediction is None or prediction.phase is not Phase.STARTING:
+                return
+            if prediction.order.fault.aborted:
+                self._end(prediction_id, Phase.ABORTED)
+                return
+            prediction = self._change(prediction_id, phase=Phase.PROCESSING, started_at=now())
+        if prediction:
+            self._listener(prediction, "start")
+            self._render(prediction.order)
+            self._scheduler.after(PROGRESS_EVENT_SECONDS, lambda: self._tell_progress(prediction_id))
+
+    def _render(self, order: Order) -> None:
+        if not (order.fault.fail or order.fault.stall):
+            self._renderer.submit(order, lambda whole: self._rendered(order.id, whole=whole))
+
+    def _rendered(self, prediction_id: str, *, whole: bool) -> None:
+        if whole:
+            self._finish(prediction_id)
+        else:
+            self._end(prediction_id, Phase.FAILED, BROKEN_RENDERER)
+
+    def _tell_progress(self, prediction_id: str) -> None:
+        prediction = self._predictions.get(prediction_id)
+        if prediction and prediction.phase is Phase.PROCESSING and "logs" in prediction.order.webhook_events:
+            self._listener(prediction, "logs")
+            self._scheduler.after(PROGRESS_EVENT_SECONDS, lambda: self._tell_progress(prediction_id))
+
+    def _finish(self, prediction_id: str) -> None:
+        """End it, if its time has come and its files are there; else whoever comes second will."""
+        with self._state:
+            prediction = self._predictions.get(prediction_id)
+            if prediction is None or prediction.phase is not Phase.PROCESSING or now() < prediction.order.ends_at:
+                return
+            order = prediction.order
+            if order.fault.fail:
+                self._end(prediction_id, Phase.FAILED, order.fault.fail)
+            elif self._renderer.ready(order):
+                self._end(prediction_id, Phase.SUCCEEDED)
+
+    def _pass_deadline(self, prediction_id: str) -> None:
+        prediction = self._predictions.get(prediction_id)
+        if prediction:
+            starting = prediction.phase is Phase.STARTING
+            self._end(prediction_id, Phase.ABORTED if starting else Phase.CANCELED)
+
+    def _end(self, prediction_id: str, phase: Phase, error: str | None = None) -> None:
+        with self._ended:
+            known = self._predictions.get(prediction_id)
+            if known is None or known.phase.ended:
+                return
+            prediction = self._change(prediction_id, phase=phase, error=error, completed_at=now())
+            self._in_flight[known.order.account] -= 1
+            self._ended.notify_all()
+        if prediction:
+            self._plan_removal(prediction)
+            if phase is Phase.SUCCEEDED:
+                self._listener(prediction, "output")
+            self._listener(prediction, "completed")
+
+    def _completed(self, prediction: Prediction) -> datetime:
+        return prediction.completed_at or prediction.order.created_at
+
+    def _plan_removal(self, prediction: Prediction) -> None:
+        if not prediction.data_removed:
+            moment = self._completed(prediction) + timedelta(seconds=self._data_seconds)
+            self._at(moment, lambda: self._remove_data(prediction.order))
+
+    def _remove_data(self, order: Order) -> None:
+        if self._change(order.id, data_removed=True):
+            self._renderer.remove(order)

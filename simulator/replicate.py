@@ -1,0 +1,261 @@
+"""Replicate's HTTP dialect: who may come in, and the paths of predictions, over the engine that dialects share."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask, Response, g, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from simulator.engine import now
+from simulator.faults import Fault
+from simulator.misbehave import dropped
+from simulator.parts import Parts
+from simulator.predictions import Prediction
+from simulator.replicate_document import (
+    Problem,
+    document,
+    invalid,
+    links_of,
+    no_credit,
+    not_found,
+    plain_problem,
+    throttled,
+)
+from simulator.replicate_orders import Wishes, check_body, find_model, make_order, prompt_of
+from simulator.replicate_pages import Page, add_pages
+from simulator.schema import Complaint, Models
+from simulator.webhooks import Delivery
+
+MODELS = Path(__file__).with_name("replicate.toml")
+COUNTED = {"create": "creates", "create_by_version": "creates", "get": "gets", "list": "lists", "cancel": "cancels"}
+
+
+def install(app: Flask, parts: Parts) -> None:
+    """Add the dialect to an app, under /v1."""
+    models = Models.read(MODELS)
+    pages = Blueprint("replicate", __name__, url_prefix="/v1")
+    pages.before_request(Door(parts).enter)
+    pages.after_request(_add_rate_headers)
+    _Predictions(parts, models).add_to(pages)
+    add_pages(pages, parts, models)
+    app.register_blueprint(pages)
+    app.register_error_handler(Problem, _problem_response)
+    app.register_error_handler(HTTPException, _http_problem)
+
+
+def announce(parts: Parts, prediction: Prediction, event: str) -> None:
+    """Tell the customer's webhook, as far as it wants to hear of this event and no fault forbids."""
+    order, fault = prediction.order, prediction.order.fault
+    if order.webhook is None or event not in order.webhook_events or fault.webhook == "never":
+        return
+    last = event == "completed"
+    body = document(prediction, now(), order.base_url, links_of(prediction, parts.links, order.base_url))
+    stamp = len(body["logs"]) if event == "logs" else ""
+    delivery = Delivery(
+        url=order.webhook,
+        message_id="msg_" + hashlib.sha256(f"{order.id} {event} {stamp}".encode()).hexdigest()[:27],
+        body=json.dumps(body).encode(),
+        persistent=last,
+        forged=fault.webhook == "forged",
+        settled=(lambda: parts.engine.webhook_done(order.id)) if last else (lambda: None),
+    )
+    for _ in range(2 if fault.webhook == "twice" else 1):
+        parts.courier.send(delivery, fault.late if fault.webhook == "late" else 0)
+
+
+class Door:
+    """Lets in whoever has a token and requests left."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def enter(self) -> None:
+        """Raises Problem: 401 or 429."""
+        endpoint = (request.endpoint or "").rpartition(".")[2]
+        if endpoint == "download_file":
+            return
+        g.account = self._account(request.headers.get("Authorization", ""))
+        counted = COUNTED.get(endpoint, "other")
+        self._parts.stats.count(counted)
+        g.verdict = self._parts.gate.take(g.account, "create" if counted == "creates" else "other")
+        if not g.verdict.allowed:
+            self._parts.stats.count("rate_limited")
+            raise throttled(g.verdict.reset_seconds)
+
+    def _account(self, authorization: str) -> str:
+        scheme, _, token = authorization.partition(" ")
+        accepted = self._parts.settings.tokens
+        if scheme.lower() not in {"bearer", "token"} or not token or (accepted and token not in accepted):
+            detail = "You did not pass a valid authentication token"
+            raise Problem(401, "Unauthenticated", detail)
+        return hashlib.sha256(token.encode()).hexdigest()[:12]
+
+
+def _add_rate_headers(response: Response) -> Response:
+    verdict = g.get("verdict")
+    if verdict:
+        response.headers["ratelimit-remaining"] = str(verdict.remaining)
+        response.headers["ratelimit-reset"] = str(verdict.reset_seconds)
+    return response
+
+
+def _problem_response(problem: Problem) -> Response:
+    response = jsonify(problem.body)
+    response.status_code = problem.status
+    response.headers.update(problem.headers)
+    return response
+
+
+def _http_problem(error: HTTPException) -> Response:
+    return _problem_response(plain_problem(error.code or 500, error.description or ""))
+
+
+class _Predictions:
+    """The routes of predictions."""
+
+    def __init__(self, parts: Parts, models: Models) -> None:
+        self._parts = parts
+        self._models = models
+
+    def add_to(self, pages: Blueprint) -> None:
+        pages.add_url_rule("/models/<owner>/<name>/predictions", "create", self.create, methods=["POST"])
+        pages.add_url_rule("/predictions", "create_by_version", self.create_by_version, methods=["POST"])
+        pages.add_url_rule("/predictions", "list", self.list)
+        pages.add_url_rule("/predictions/<prediction_id>", "get", self.get)
+        pages.add_url_rule("/predictions/<prediction_id>/cancel", "cancel", self.cancel, methods=["POST"])
+
+    def create(self, owner: str, name: str) -> Response:
+        return self._create(f"{owner}/{name}")
+
+    def create_by_version(self) -> Response:
+        return self._create(None)
+
+    def get(self, prediction_id: str) -> Response:
+        prediction = self._own(prediction_id)
+        return self._trouble("poll", prediction) or self._show(prediction)
+
+    def cancel(self, prediction_id: str) -> Response:
+        prediction = self._own(prediction_id)
+        trouble = self._trouble("cancel", prediction)
+        if trouble:
+            return trouble
+        self._parts.engine.cancel(prediction.id)
+        return self._show(self._own(prediction_id))
+
+    def list(self) -> Response:
+        trouble = self._trouble("list", None)
+        if trouble:
+            return trouble
+        page = Page.of(request.args, self._parts.engine.newest_first(g.account))
+        base_url = _base_url()
+        return jsonify(
+            {
+                "next": page.link(f"{base_url}/v1/predictions", "next"),
+                "previous": page.link(f"{base_url}/v1/predictions", "previous"),
+                "results": [self._document(item, base_url) for item in page.items],
+            }
+        )
+
+    def _create(self, name: str | None) -> Response:
+        body = _json_body()
+        model = find_model(self._models, body, name)
+        check_body(model, body, generic=name is None)
+        wishes = Wishes.of(request.headers.get("Prefer", ""), request.headers.get("Cancel-After", ""))
+        fault = self._fault(model.name, prompt_of(body["input"]))
+        refusal = self._before_accepting(fault)
+        if refusal:
+            return refusal
+        settings = self._parts.settings
+        seconds = fault.seconds or settings.render_seconds or model.seconds
+        order = make_order(
+            model=model, body=body, account=g.account, base_url=_base_url(), wishes=wishes, fault=fault,
+            render_seconds=seconds / settings.speed,
+        )  # fmt: skip
+        limits = self._parts.gate.limits
+        prediction = self._parts.engine.accept(order, limits.max_in_flight)
+        if prediction is None:
+            self._parts.stats.count("rate_limited")
+            raise throttled(limits.busy_retry_after_seconds)
+        self._parts.stats.count("accepted")
+        return self._after_accepting(fault) or self._created(prediction, wishes)
+
+    def _created(self, prediction: Prediction, wishes: Wishes) -> Response:
+        """The 201. Who waited in vain hears ``starting``: SDKs take any other word for an end."""
+        shown = prediction
+        if wishes.wait_seconds and self._parts.engine.wait(prediction.id, wishes.wait_seconds):
+            shown = self._own(prediction.id)
+        response = self._show(shown)
+        response.status_code = 201
+        if wishes.preference:
+            response.headers["Preference-Applied"] = wishes.preference
+        return response
+
+    def _fault(self, model: str, prompt: str) -> Fault:
+        try:
+            return self._parts.faults.for_order(
+                header=request.headers.get("X-Sim-Fault", ""), prompt=prompt, model=model
+            )
+        except ValueError as unreadable:
+            raise invalid([Complaint(type="fault", field="input.prompt", description=str(unreadable))]) from None
+
+    def _before_accepting(self, fault: Fault) -> Response | None:
+        match fault.create:
+            case None | "500-after" | "503-after" | "drop-after" | "hang-after":
+                return None
+            case "402":
+                self._parts.stats.count("refused")
+                raise no_credit()
+            case "422":
+                self._parts.stats.count("refused")
+                raise invalid([Complaint(type="fault", field="input", description="Refused on demand")])
+            case word:
+                return self._misbehave("timeout" if word == "hang" else word, fault)
+
+    def _after_accepting(self, fault: Fault) -> Response | None:
+        if fault.create == "hang-after":
+            time.sleep(fault.hang)
+        elif fault.create in {"500-after", "503-after", "drop-after"}:
+            return self._misbehave(fault.create.removesuffix("-after"), fault)
+        return None
+
+    def _trouble(self, part: str, prediction: Prediction | None) -> Response | None:
+        owned = {prediction.id: prediction.order.fault} if prediction else {}
+        header = request.headers.get("X-Sim-Fault", "")
+        trouble = self._parts.faults.for_request(part, owned, header=header)
+        return self._misbehave(*trouble) if trouble else None
+
+    def _misbehave(self, word: str, fault: Fault) -> Response:
+        if word == "429":
+            self._parts.stats.count("rate_limited")
+            raise throttled(fault.retry_after)
+        if word == "drop":
+            return dropped()
+        if word == "timeout":
+            return dropped(fault.hang)
+        raise plain_problem(int(word), "Something went wrong on our side, on demand.")
+
+    def _own(self, prediction_id: str) -> Prediction:
+        prediction = self._parts.engine.get(g.account, prediction_id)
+        if prediction is None:
+            raise not_found()
+        return prediction
+
+    def _show(self, prediction: Prediction) -> Response:
+        return jsonify(self._document(prediction, _base_url()))
+
+    def _document(self, prediction: Prediction, base_url: str) -> dict[str, Any]:
+        return document(prediction, now(), base_url, links_of(prediction, self._parts.links, base_url))
+
+
+def _base_url() -> str:
+    return request.host_url.rstrip("/")
+
+
+def _json_body() -> dict[str, Any]:
+    body = request.get_json(force=True, silent=True)
+    if not isinstance(body, dict):
+        raise plain_problem(400, "The request body is not a JSON object.")
+    return body

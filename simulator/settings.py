@@ -1,0 +1,60 @@
+"""The one place where the simulator reads its environment."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a simulator is started with; the README lists the variables."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="simulator-")))
+    tokens: frozenset[str] = frozenset()
+    speed: float = 1.0
+    render_seconds: float | None = None
+    max_in_flight: int | None = None
+    creates_per_minute: int = 600
+    other_per_minute: int = 3000
+    frame_height: int = 360
+    webhook_secret: str | None = None
+    data_seconds: float = 3600
+    link_seconds: float = 3600
+    ffmpeg: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the variables that are set and not empty. Raises ValueError for a figure that is none."""
+        found = {name: value for name, value in environment.items() if value}
+        chosen = {
+            field_name: convert(found[variable])
+            for variable, (field_name, convert) in VARIABLES.items()
+            if variable in found
+        }
+        return cls(**chosen)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word.strip() for word in text.split(",") if word.strip())
+
+
+VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "SIMULATOR_HOST": ("host", str),
+    "SIMULATOR_PORT": ("port", int),
+    "SIMULATOR_DIR": ("folder", Path),
+    "SIMULATOR_TOKENS": ("tokens", _words),
+    "SIMULATOR_SPEED": ("speed", float),
+    "SIMULATOR_RENDER_SECONDS": ("render_seconds", float),
+    "SIMULATOR_MAX_IN_FLIGHT": ("max_in_flight", int),
+    "SIMULATOR_CREATES_PER_MINUTE": ("creates_per_minute", int),
+    "SIMULATOR_OTHER_PER_MINUTE": ("other_per_minute", int),
+    "SIMULATOR_FRAME_HEIGHT": ("frame_height", int),
+    "SIMULATOR_WEBHOOK_SECRET": ("webhook_secret", str),
+    "SIMULATOR_DATA_SECONDS": ("data_seconds", float),
+    "SIMULATOR_LINK_SECONDS": ("link_seconds", float),
+    "FFMPEG_BIN": ("ffmpeg", str),
+}

@@ -1,0 +1,109 @@
+"""Delivers webhooks: signed after the Standard Webhooks scheme, the last one of a prediction again and again."""
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import requests
+
+from simulator.scheduler import Scheduler
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 16
+TIMEOUT_SECONDS = 10
+RETRY_SECONDS = (1, 2, 4, 8, 16, 32)  #: exponential, the last one about a minute after the end
+FORGED_SECRET = "whsec_" + base64.b64encode(b"somebody else's secret").decode()
+
+
+def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
+    """The ``webhook-signature`` of a body, by a secret of the form ``whsec_<base64>``."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+
+
+def may_be_called(url: str) -> bool:
+    """Whether the provider would call this URL: https, or plain http on this machine."""
+    parts = urlsplit(url)
+    if not parts.hostname:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One message to one URL. ``settled`` hears when no further try will be made."""
+
+    url: str
+    message_id: str
+    body: bytes
+    persistent: bool = False
+    forged: bool = False
+    tries: int = 0
+    settled: Callable[[], object] = lambda: None
+
+
+class Courier:
+    """Sends deliveries on a few threads and tries the persistent ones again."""
+
+    def __init__(self, *, secret: str, scheduler: Scheduler, count: Callable[[str], object]) -> None:
+        self._secret = secret
+        self._scheduler = scheduler
+        self._count = count
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def send(self, delivery: Delivery, after_seconds: float = 0) -> None:
+        """Deliver it in the background, now or later."""
+        if after_seconds > 0:
+            self._scheduler.after(after_seconds, lambda: self.send(delivery))
+        else:
+            self._pool.submit(self._deliver, delivery)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        arrived = self._post(delivery)
+        if arrived or not delivery.persistent or delivery.tries >= len(RETRY_SECONDS):
+            delivery.settled()
+            return
+        again = Delivery(**vars(delivery) | {"tries": delivery.tries + 1})
+        self.send(again, RETRY_SECONDS[delivery.tries])
+
+    def _post(self, delivery: Delivery) -> bool:
+        timestamp = int(time.time())
+        secret = FORGED_SECRET if delivery.forged else self._secret
+        headers = {
+            "content-type": "application/json",
+            "user-agent": "simulator",
+            "webhook-id": delivery.message_id,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": sign(secret, delivery.message_id, timestamp, delivery.body),
+        }
+        self._count("webhooks")
+        try:
+            answer = requests.post(
+                delivery.url, data=delivery.body, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False
+            )
+        except requests.RequestException as unreachable:
+            log.info("webhook to %s failed: %s", delivery.url, unreachable)
+            return False
+        answer.close()
+        return answer.ok
