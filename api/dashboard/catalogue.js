@@ -1,0 +1,39 @@
+// The models that can be chosen, fetched once, in the few words that the page needs of them.
+import { models } from "./api.js";
+import { DEFAULT_USUAL_SECONDS } from "./glide.js";
+import { useEffect, useState } from "./view.js";
+
+let asked = null;
+let known = [];
+
+function choice(row) {
+  return {
+    name: row.model,
+    label: row.name || row.model,
+    provider: row.provider,
+    ratios: row.aspect_ratios || [],
+    durations: row.durations || null,
+    priceCents: row.price_cents ?? null,
+    usualSeconds: row.usual_seconds || DEFAULT_USUAL_SECONDS,
+  };
+}
+
+/** Read the catalogue, at most once while that succeeds. */
+export function load() {
+  asked ??= models().then((rows) => (known = rows.map(choice)));
+  asked.catch(() => (asked = null));
+  return asked;
+}
+
+/** How long the model usually takes for a clip. */
+export const usualSeconds = (model) =>
+  known.find((row) => row.name === model)?.usualSeconds ?? DEFAULT_USUAL_SECONDS;
+
+/** The choices, empty until they are there. */
+export function useCatalogue() {
+  const [rows, setRows] = useState(known);
+  useEffect(() => {
+    load().then(setRows, () => {});
+  }, []);
+  return rows;
+}

@@ -1,0 +1,100 @@
+// The top of a job's page: the film, or what there is of it, and beside it how far, how long, how much.
+import { useSeconds } from "./clock.js";
+import { Icon } from "./icons.js";
+import { counts, spentCents } from "./job.js";
+import { complain } from "./notices.js";
+import { Picture } from "./picture.js";
+import { Confirm } from "./sheet.js";
+import { html, useState } from "./view.js";
+import { clock, jobIsOver, jobTone, jobWords, money, plural, tone } from "./words.js";
+
+const MOST_SLICES = 24;
+const MOST_SEGMENTS = 80;
+
+/** Until there is a film, its frame is cut into one slice per clip, each filled as the clip comes in. */
+function Slices({ clips }) {
+  const every = Math.max(1, Math.ceil(clips.length / MOST_SLICES));
+  const some = clips.filter((_, i) => i % every === 0);
+  return html`<div class="slices" aria-hidden="true">${some.map((clip) => html`
+    <span class=${`slice tone-${tone(clip)}`}>${clip.thumbnail_url ? html`<img src=${clip.thumbnail_url} alt="" />` : html`<${Icon} name=${tone(clip)} />`}</span>`)}</div>`;
+}
+
+const Film = ({ job, clips, refresh }) => html`
+  <div class="film">${job.film?.url
+    ? html`<${Picture} url=${job.film.url} poster=${job.film.thumbnail_url || clips.find((clip) => clip.thumbnail_url)?.thumbnail_url}
+        name="the film" words="" refresh=${refresh} />`
+    : html`<${Slices} clips=${clips} />`}</div>`;
+
+function Total({ job, clips }) {
+  const percent = Math.floor(job.progress || 0);
+  const segments = clips.length <= MOST_SEGMENTS ? clips.map((clip) => [tone(clip), clip.progress]) : [[jobTone(job), percent]];
+  return html`
+    <div class="total" role="progressbar" aria-label="The whole job" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${percent}>
+      ${segments.map(([state, progress]) => html`<span class=${`segment tone-${state}`}>
+        <span style=${{ transform: `scaleX(${state === "failed" || state === "off" ? 1 : progress / 100})` }}></span></span>`)}
+    </div>`;
+}
+
+function countWords(count) {
+  const parts = [`${count.complete} of ${count.total} saved`];
+  if (count.moving) parts.push(`${count.moving} moving`);
+  if (count.waiting) parts.push(`${count.waiting} waiting`);
+  if (count.failed) parts.push(`${count.failed} failed`);
+  if (count.cancelled) parts.push(`${count.cancelled} cancelled`);
+  return parts.join(" · ");
+}
+
+function Figures({ job, state, count, now }) {
+  const seconds = job.total_seconds ?? (jobIsOver(job) ? null : (now - Date.parse(job.created_at)) / 1000);
+  const spent = spentCents(state);
+  const estimate = job.estimate_cents && !jobIsOver(job) ? ` of about ${money(job.estimate_cents)}` : "";
+  const figure = (name, value) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
+  return html`<dl class="figures">
+    ${figure("Clips", countWords(count))}
+    ${seconds !== null && figure(jobIsOver(job) ? "Took" : "Going for", clock(seconds))}
+    ${figure("Cost", `${money(spent)}${estimate}`)}
+  </dl>`;
+}
+
+const cancelWords = (count) => {
+  const running = count.moving ? `${plural(count.moving, "prediction is", "predictions are")} running and may be charged. ` : "";
+  const waiting = count.waiting ? `${plural(count.waiting, "waiting clip")} will not be made. ` : "";
+  return `${running}${waiting}${plural(count.complete, "saved clip")} ${count.complete === 1 ? "is" : "are"} kept.`;
+};
+
+function Actions({ job, count, store }) {
+  const [asking, ask] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const run = (action) => {
+    setBusy(true);
+    action().catch(complain).finally(() => setBusy(false));
+  };
+  const missing = count.failed + count.cancelled;
+  const over = jobIsOver(job);
+  return html`
+    <p class="actions">
+      ${!over && html`<button disabled=${busy} onClick=${() => ask(true)}>Cancel the job</button>`}
+      ${over && missing > 0 && html`<button class="primary" disabled=${busy} onClick=${() => run(store.resume)}>Resume ${plural(missing, "clip")}</button>`}
+      ${job.film?.url && html`<a class="button" href=${job.film.url} download><${Icon} name="save" />Download the film</a>`}
+      ${asking && html`<${Confirm} title="Cancel this job?" yes="Cancel the job" no="Keep it going"
+        act=${() => run(store.cancel)} close=${() => ask(false)}>${cancelWords(count)}<//>`}
+    </p>`;
+}
+
+export function JobHead({ store }) {
+  const { job, clips } = store.state;
+  const now = useSeconds(!jobIsOver(job));
+  const count = counts(clips);
+  const state = jobTone(job);
+  return html`
+    <section class="head" aria-label="The job">
+      <${Film} job=${job} clips=${clips} refresh=${() => store.load()} />
+      <div class="head-words">
+        <h1>${job.title || "Untitled"}</h1>
+        <p class=${`state-line tone-${state}`}><${Icon} name=${state} />${jobWords(job)} <span class="figure-inline">${jobIsOver(job) ? "" : `${Math.floor(job.progress || 0)} %`}</span></p>
+        <${Total} job=${job} clips=${clips} />
+        <${Figures} job=${job} state=${store.state} count=${count} now=${now} />
+        <${Actions} job=${job} count=${count} store=${store} />
+      </div>
+    </section>`;
+}

@@ -1,0 +1,126 @@
+// What the page knows about one job, and how each snapshot and event changes it. Pure: the time is passed in.
+import * as glide from "./glide.js";
+
+const OVER = new Set(["complete", "failed", "cancelled"]);
+
+/** Nothing known yet. `usualSeconds(model)` comes from the catalogue. */
+export const unknown = (usualSeconds = () => glide.DEFAULT_USUAL_SECONDS) => ({
+  job: null, clips: [], seq: 0, usualSeconds,
+});
+
+export const isOver = (clip) => OVER.has(clip.status);
+export const isMoving = (clip) => !isOver(clip) && !clip.waiting && clip.status !== "queued";
+
+function merge(old, fresh, usualSeconds, now) {
+  const known = takes(fresh);
+  const clip = old ? { ...old, ...known } : known;
+  clip.waiting = clip.waiting || null;
+  clip.takesStale = !known.takes && Boolean(!old || old.takesStale || old.status !== clip.status);
+  clip.waitingSince = old && sameWait(old.waiting, clip.waiting) ? old.waitingSince : now;
+  clip.glide = glideOf(old, clip, usualSeconds, now);
+  clip.progress = clip.glide.reported;
+  return clip;
+}
+
+const sameWait = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+/** One clip's document lists its attempts; the job's document counts them. */
+function takes(fresh) {
+  if (!Array.isArray(fresh.attempts)) return fresh;
+  return { ...fresh, takes: fresh.attempts, attempts: fresh.attempts.length };
+}
+
+function glideOf(old, clip, usualSeconds, now) {
+  const again = old && isOver(old) && !isOver(clip);
+  if (!old || again || isOver(clip)) return glide.still(clip.progress, now);
+  const usual = usualSeconds(clip.model);
+  // A clip that waits does not glide: its bar stands where it was until it moves again.
+  if (!isMoving(old)) return glide.still(Math.max(clip.progress, Math.floor(old.glide.from)), now);
+  const told = Math.max(clip.progress, old.glide.reported);
+  if (isMoving(clip) && told === old.glide.reported) return old.glide;
+  return glide.report(old.glide, told, usual, now);
+}
+
+/** The page after a whole job document; `seq` null when the document came without one. */
+export function withSnapshot(state, document, seq, now) {
+  const { video_clips: fresh = [], ...job } = document;
+  const clips = fresh.map((clip, i) => merge(state.clips[i], clip, state.usualSeconds, now));
+  return { ...state, job: { ...state.job, ...job }, clips, seq: seq ?? state.seq };
+}
+
+/** The page after one clip's own document. */
+export const withClip = (state, clip, now) => change(state, clip.index, clip, now);
+
+function change(state, index, fresh, now) {
+  if (!state.clips[index]) return state;
+  const clips = [...state.clips];
+  clips[index] = merge(clips[index], fresh, state.usualSeconds, now);
+  return { ...state, clips };
+}
+
+const CLIP_EVENTS = {
+  video_progress: ({ progress, status }) => ({ progress, status, waiting: null }),
+  video_complete: ({ url, duration }) =>
+    ({ url, duration, status: "complete", state: "done", progress: 100, waiting: null, error: null }),
+  video_failed: ({ error }) => ({ error, status: "failed", state: "failed", waiting: null }),
+  clip_waiting: ({ waiting, status }) => ({ waiting, status: status || "queued", state: "waiting" }),
+  thumbnail_ready: ({ thumbnail_url }) => ({ thumbnail_url }),
+};
+
+const JOB_EVENTS = {
+  job_progress: ({ progress }, job) => ({ ...(progress === undefined ? {} : { progress }), state: begun(job.state) }),
+  job_complete: ({ state, total_seconds, actual_cents }) => ({ state, total_seconds, actual_cents, progress: 100 }),
+};
+
+const begun = (state) => (state === "queued" ? "running" : state);
+
+/** Whether the event can be applied: `next`, `old` (seen already), or `gap` (something is missing). */
+export function order(state, event) {
+  if (event.seq === undefined || event.seq === null) return "next";
+  if (event.seq <= state.seq) return "old";
+  return event.seq === state.seq + 1 ? "next" : "gap";
+}
+
+/** Whether the clip's own document must be read after this event: it says more than the event does. */
+export function wantsDocument(state, name, event) {
+  const clip = state.clips[event.index];
+  if (!clip) return false;
+  if (name === "video_complete" || name === "video_failed") return true;
+  const stale = isOver(clip) && (name === "video_progress" || name === "clip_waiting");
+  return stale || (name === "video_progress" && !isMoving(clip));
+}
+
+/** The page after an event. */
+export function withEvent(state, name, event, now) {
+  const seen = { ...state, seq: event.seq ?? state.seq };
+  if (JOB_EVENTS[name]) return { ...seen, job: { ...seen.job, ...JOB_EVENTS[name](event, seen.job) } };
+  const clip = seen.clips[event.index];
+  if (!CLIP_EVENTS[name] || !clip) return seen;
+  // Late news about a clip that is over says nothing; its own document does, when it was really begun again.
+  if (isOver(clip) && (name === "video_progress" || name === "clip_waiting")) return seen;
+  const fresh = CLIP_EVENTS[name](event);
+  if (name === "video_progress" && fresh.status === "rendering") fresh.state = "rendering";
+  return change(seen, event.index, fresh, now);
+}
+
+/** What to show on a clip's bar just now: `{percent, estimated}`. */
+export function progressOf(clip, usualSeconds, now) {
+  if (clip.status === "complete") return { percent: 100, estimated: false };
+  if (!isMoving(clip)) return { percent: Math.floor(clip.glide.from), estimated: false };
+  return glide.shown(clip.glide, usualSeconds(clip.model), now);
+}
+
+/** How many clips are in each state: `{complete, failed, cancelled, moving, waiting, total}`. */
+export function counts(clips) {
+  const count = { complete: 0, failed: 0, cancelled: 0, moving: 0, waiting: 0, total: clips.length };
+  for (const clip of clips) {
+    if (isOver(clip)) count[clip.status] += 1;
+    else count[isMoving(clip) ? "moving" : "waiting"] += 1;
+  }
+  return count;
+}
+
+export function spentCents({ job, clips }) {
+  const clipCents = clips.reduce((sum, clip) => sum + (clip.cost_cents || 0), 0);
+  return Math.max(job.actual_cents || 0, clipCents);
+}
