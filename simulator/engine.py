@@ -62,7 +62,7 @@ class Engine:
     def accept(self, order: Order, max_in_flight: int | None) -> Prediction | None:
         """Sell a prediction: on disk when this returns. None when the account has too many in flight."""
         with self._accepting:
-            if max_in_flight is not None and self._in_flight[order.account] >= max_in_flight:
+            if self.full(order.account, max_in_flight):
                 return None
             prediction = Prediction(order=replace(order, number=len(self._predictions) + 1))
             self._ledger.append(prediction.order.as_json(), sync=True)
@@ -71,6 +71,10 @@ class Engine:
                 self._count_in(order.account)
         self._plan(prediction)
         return prediction
+
+    def full(self, account: str, max_in_flight: int | None) -> bool:
+        """Whether the account has as many predictions in flight as it may have."""
+        return max_in_flight is not None and self._in_flight[account] >= max_in_flight
 
     def get(self, account: str, prediction_id: str) -> Prediction | None:
         """The prediction, if it is this account's."""
@@ -127,6 +131,7 @@ class Engine:
             self._plan(prediction)
             if prediction.phase is Phase.PROCESSING:
                 self._render(order)
+                self._tell_progress(order.id)
             return
         self._plan_removal(prediction)
         if order.webhook and not prediction.webhook_done and now() - self._completed(prediction) < WEBHOOK_MEMORY:

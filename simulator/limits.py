@@ -53,9 +53,13 @@ class Gate:
         return self._limits
 
     def change(self, **changes: int | None) -> Limits:
-        """Set limits from now on; buckets start full again. Raises TypeError for a limit that does not exist."""
+        """Set limits from now on; buckets start full again. Raises TypeError for what is no limit."""
+        for name, value in changes.items():
+            optional = name not in {"creates_per_minute", "other_per_minute"}
+            if not isinstance(value, int) and not (optional and value is None):
+                raise TypeError(f"{name} can't be {value!r}")
         with self._lock:
-            self._limits = replace(self._limits, **changes)  # type: ignore[arg-type]  # checked by replace itself
+            self._limits = replace(self._limits, **changes)  # type: ignore[arg-type]  # checked just above
             self._buckets.clear()
         return self._limits
 

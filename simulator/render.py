@@ -150,7 +150,7 @@ class Picture:
         size = max(8, min(self.height // 17, self.width // 20))
         small = max(7, size * 6 // 10)
         marker = truth_marker(self._order)
-        columns = int((self.width - 2 * size) / (size * 0.6))
+        columns = int((self.width - 2 * size) / (size * 0.55))
         small_columns = int((self.width - 2 * size) / (small * 0.62))
         caption = textwrap.shorten(self._order.caption, LONGEST_CAPTION, placeholder=" …")
         origin = f"{marker['prediction']} · {str(marker['input_sha256'])[:12]} · {marker['model']}"

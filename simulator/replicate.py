@@ -3,6 +3,8 @@
 import hashlib
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,23 @@ from simulator.replicate_document import (
     plain_problem,
     throttled,
 )
-from simulator.replicate_orders import Wishes, check_body, find_model, make_order, prompt_of
+from simulator.replicate_orders import Buyer, Wishes, check_body, find_model, make_order, prompt_of
 from simulator.replicate_pages import Page, add_pages
-from simulator.schema import Complaint, Models
+from simulator.schema import Complaint, Model, Models
 from simulator.webhooks import Delivery
 
 MODELS = Path(__file__).with_name("replicate.toml")
-COUNTED = {"create": "creates", "create_by_version": "creates", "get": "gets", "list": "lists", "cancel": "cancels"}
+COUNTED = {
+    "create": "creates",
+    "create_by_version": "creates",
+    "get": "gets",
+    "list": "lists",
+    "cancel": "cancels",
+    "create_file": "files",
+    "list_files": "files",
+    "get_file": "files",
+    "delete_file": "files",
+}
 
 
 def install(app: Flask, parts: Parts) -> None:
@@ -164,23 +176,27 @@ class _Predictions:
         model = find_model(self._models, body, name)
         check_body(model, body, generic=name is None)
         wishes = Wishes.of(request.headers.get("Prefer", ""), request.headers.get("Cancel-After", ""))
-        fault = self._fault(model.name, prompt_of(body["input"]))
-        refusal = self._before_accepting(fault)
-        if refusal:
-            return refusal
-        settings = self._parts.settings
-        seconds = fault.seconds or settings.render_seconds or model.seconds
-        order = make_order(
-            model=model, body=body, account=g.account, base_url=_base_url(), wishes=wishes, fault=fault,
-            render_seconds=seconds / settings.speed,
-        )  # fmt: skip
-        limits = self._parts.gate.limits
-        prediction = self._parts.engine.accept(order, limits.max_in_flight)
+        if self._parts.engine.full(g.account, self._parts.gate.limits.max_in_flight):
+            raise self._too_many_in_flight()
+        with _readable_faults():
+            fault = self._parts.faults.for_order(
+                header=_fault_header(), prompt=prompt_of(body["input"]), model=model.name
+            )
+        return self._before_accepting(fault) or self._accept(model, body, wishes, fault)
+
+    def _accept(self, model: Model, body: dict[str, Any], wishes: Wishes, fault: Fault) -> Response:
+        seconds = self._render_seconds(model, fault)
+        buyer = Buyer(account=g.account, base_url=_base_url())
+        order = make_order(model, body, buyer=buyer, render_seconds=seconds, fault=fault, wishes=wishes)
+        prediction = self._parts.engine.accept(order, self._parts.gate.limits.max_in_flight)
         if prediction is None:
-            self._parts.stats.count("rate_limited")
-            raise throttled(limits.busy_retry_after_seconds)
+            raise self._too_many_in_flight()
         self._parts.stats.count("accepted")
         return self._after_accepting(fault) or self._created(prediction, wishes)
+
+    def _too_many_in_flight(self) -> Problem:
+        self._parts.stats.count("rate_limited")
+        return throttled(self._parts.gate.limits.busy_retry_after_seconds)
 
     def _created(self, prediction: Prediction, wishes: Wishes) -> Response:
         """The 201. Who waited in vain hears ``starting``: SDKs take any other word for an end."""
@@ -193,13 +209,10 @@ class _Predictions:
             response.headers["Preference-Applied"] = wishes.preference
         return response
 
-    def _fault(self, model: str, prompt: str) -> Fault:
-        try:
-            return self._parts.faults.for_order(
-                header=request.headers.get("X-Sim-Fault", ""), prompt=prompt, model=model
-            )
-        except ValueError as unreadable:
-            raise invalid([Complaint(type="fault", field="input.prompt", description=str(unreadable))]) from None
+    def _render_seconds(self, model: Model, fault: Fault) -> float:
+        settings = self._parts.settings
+        asked = (fault.seconds, settings.render_seconds, model.seconds)
+        return next(seconds for seconds in asked if seconds is not None) / settings.speed
 
     def _before_accepting(self, fault: Fault) -> Response | None:
         match fault.create:
@@ -223,8 +236,8 @@ class _Predictions:
 
     def _trouble(self, part: str, prediction: Prediction | None) -> Response | None:
         owned = {prediction.id: prediction.order.fault} if prediction else {}
-        header = request.headers.get("X-Sim-Fault", "")
-        trouble = self._parts.faults.for_request(part, owned, header=header)
+        with _readable_faults():
+            trouble = self._parts.faults.for_request(part, owned, header=_fault_header())
         return self._misbehave(*trouble) if trouble else None
 
     def _misbehave(self, word: str, fault: Fault) -> Response:
@@ -248,6 +261,19 @@ class _Predictions:
 
     def _document(self, prediction: Prediction, base_url: str) -> dict[str, Any]:
         return document(prediction, now(), base_url, links_of(prediction, self._parts.links, base_url))
+
+
+@contextmanager
+def _readable_faults() -> Iterator[None]:
+    """Turns a fault that means nothing into a loud 422: a fault that silently never strikes proves nothing."""
+    try:
+        yield
+    except ValueError as unreadable:
+        raise invalid([Complaint(type="fault", field="X-Sim-Fault", description=str(unreadable))]) from None
+
+
+def _fault_header() -> str:
+    return request.headers.get("X-Sim-Fault", "")
 
 
 def _base_url() -> str:

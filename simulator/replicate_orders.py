@@ -120,15 +120,16 @@ def prompt_of(given: Mapping[str, Any]) -> str:
     return str(given.get("prompt") or given.get("text") or "")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Buyer:
+    """Who orders, and under which address the simulator was reached."""
+
+    account: str
+    base_url: str
+
+
 def make_order(
-    *,
-    model: Model,
-    body: Mapping[str, Any],
-    account: str,
-    base_url: str,
-    render_seconds: float,
-    fault: Fault,
-    wishes: Wishes,
+    model: Model, body: Mapping[str, Any], *, buyer: Buyer, render_seconds: float, fault: Fault, wishes: Wishes
 ) -> Order:
     """The order as it will stand in the ledger."""
     given = body["input"]
@@ -137,7 +138,7 @@ def make_order(
     return Order(
         id=new_id(),
         number=0,
-        account=account,
+        account=buyer.account,
         model=model.name,
         version=model.version or "hidden",
         input=given,
@@ -146,7 +147,7 @@ def make_order(
         render_seconds=render_seconds,
         media=_media(model, given),
         caption=_caption(model, given),
-        base_url=base_url,
+        base_url=buyer.base_url,
         webhook=body.get("webhook"),
         webhook_events=tuple(body.get("webhook_events_filter") or USUAL_EVENTS),
         deadline=created_at + timedelta(seconds=after) if after else None,

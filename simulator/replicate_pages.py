@@ -2,9 +2,10 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -65,11 +66,12 @@ def _matches(item: Prediction, filters: Mapping[str, str]) -> bool:
 
 
 def _moment(name: str, filters: Mapping[str, str]) -> datetime:
+    unescaped = re.sub(r"(:\d\d[.\d]*) (\d\d:\d\d)$", r"\1+\2", filters[name])
     try:
-        moment = datetime.fromisoformat(filters[name].replace(" ", "+"))
+        moment = datetime.fromisoformat(unescaped)
     except ValueError:
         raise invalid([Complaint(type="format", field=name, description="Is not an ISO-8601 time")]) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.now().astimezone().tzinfo)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _cursor(direction: str, item: Prediction) -> str:
@@ -135,7 +137,6 @@ def _add_files(pages: Blueprint, parts: Parts) -> None:
 
     @pages.post("/files")
     def create_file() -> tuple[Response, int]:
-        parts.stats.count("files")
         return jsonify(_file_document(_receive(parts))), 201
 
     @pages.get("/files")
