@@ -1,0 +1,88 @@
+"""Clips on disk: proving them whole, picturing them, stitching them. ffmpeg in a subprocess, nothing in ours."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.domain.errors import BrokenMedia
+from pipeline.media import ffmpeg
+from pipeline.media.container import demuxer_of
+from pipeline.media.film import stitch
+from pipeline.media.track import Tracks, measure
+
+MAX_SIDE_PIXELS = 8192
+MAX_SECONDS = 3600.0
+
+_PICTURING = ffmpeg.Allowance(wall_seconds=30, cpu_seconds=20)
+
+#: The whole picture on black, whatever its ratio or the shape of its pixels.
+_THUMBNAIL = (
+    "scale=trunc(iw*sar/2)*2:ih,"
+    "scale=320:180:force_original_aspect_ratio=decrease:flags=lanczos,"
+    "pad=320:180:-1:-1:color=black,setsar=1"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A whole, playable video as measured on the file itself."""
+
+    duration_seconds: float
+    width: int
+    height: int
+    size_bytes: int
+    sha256: str
+
+
+class Media:
+    """What we do to video files. Raises ``BrokenMedia`` for a bad file, ``Unavailable`` when ffmpeg can't work."""
+
+    def __init__(self, ffmpeg_path: Path | str) -> None:
+        self._ffmpeg = Path(ffmpeg_path)
+
+    def check_clip(self, path: Path) -> Clip:
+        """Prove that a file is a whole video: every packet is there and every frame can be decoded (R63)."""
+        every_frame = ("-map", "0:V:0", "-f", "null", "-")
+        return _measured(path, measure(self._ffmpeg, path, *every_frame))
+
+    def thumbnail(self, path: Path, out: Path) -> None:
+        """Write the first frame as a JPEG of 320x180, whole, on black where the ratio is another (R47)."""
+        source = ffmpeg.video_input(path, demuxer_of(path))
+        picture = ["-map", "0:V:0", "-frames:v", "1", "-vf", _THUMBNAIL, "-c:v", "mjpeg", "-q:v", "2"]
+        with _finished(out) as unfinished:
+            ffmpeg.run(self._ffmpeg, [*source, *picture, "-f", "image2pipe", f"file:{unfinished}"], _PICTURING)
+
+    def film(self, paths: Sequence[Path], out: Path) -> Clip:
+        """Stitch clips in their order into one MP4 (R48); with sound only if every clip has some."""
+        with _finished(out) as unfinished:
+            stitch(self._ffmpeg, paths, unfinished, unfinished.parent)
+            return _measured(unfinished, measure(self._ffmpeg, unfinished))
+
+
+def _measured(path: Path, tracks: Tracks) -> Clip:
+    width, height = tracks.video.size
+    if not 1 <= width <= MAX_SIDE_PIXELS or not 1 <= height <= MAX_SIDE_PIXELS:
+        raise BrokenMedia(f"the picture is {width}x{height} pixels; we take up to {MAX_SIDE_PIXELS} a side")
+    if tracks.video.duration_seconds > MAX_SECONDS:
+        raise BrokenMedia(f"the video is longer than {MAX_SECONDS:.0f} s")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, hashlib.sha256).hexdigest()
+    return Clip(
+        duration_seconds=round(tracks.video.duration_seconds, 3),
+        width=width,
+        height=height,
+        size_bytes=path.stat().st_size,
+        sha256=digest,
+    )
+
+
+@contextmanager
+def _finished(out: Path) -> Iterator[Path]:
+    """A path in a scratch folder beside ``out`` that becomes ``out`` only when everything went well."""
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out.parent) as scratch:
+        unfinished = Path(scratch) / "out"
+        yield unfinished
+        unfinished.replace(out)
