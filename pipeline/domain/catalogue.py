@@ -111,15 +111,14 @@ def _read(name: str, text: str, complaints: list[str]) -> tuple[Account | None, 
         return None, []
     complaints += [f"{name}: there is no section {section!r}" for section in sorted(data.keys() - _SECTIONS)]
     defaults, rows = data.get("defaults", {}), data.get("models", [])
-    if not isinstance(defaults, dict) or not isinstance(rows, list) or not rows:
-        complaints.append(f"{name}: [defaults] is a table, and [[models]] has at least one row")
+    if not rows or not isinstance(rows, list) or not all(isinstance(table, dict) for table in (defaults, *rows)):
+        complaints.append(f"{name}: [defaults] is a table and [[models]] are tables, at least one")
         return None, []
     account = _row(Account, data.get("account"), f"{name}: account", complaints)
     provider = account.provider if account else "unknown"
     models = [
         _row(Model, defaults | row | {"provider": provider}, f"{name}: {row.get('slug', number)}", complaints)
         for number, row in enumerate(rows)
-        if isinstance(row, dict)
     ]
     return account, [model for model in models if model]
 

@@ -32,7 +32,7 @@ INPUTS_OF_MODE: dict[Mode, tuple[str, ...]] = {
 ORDERABLE_MODES: frozenset[Mode] = frozenset({"text", "image", "references"})
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Cents = Annotated[Decimal, BeforeValidator(lambda cents: Decimal(str(cents))), Field(gt=0)]
+Cents = Annotated[Decimal, Field(gt=0)]
 
 
 class Row(BaseModel):
@@ -67,6 +67,13 @@ class Account(Row):
     settle: Settle
 
 
+def _sent_as_it_is(values: Any) -> Any:
+    return {value: value for value in values} if isinstance(values, list) else values
+
+
+SentAs = Annotated[dict[str, str], BeforeValidator(_sent_as_it_is)]
+
+
 class AspectRatios(Row):
     """The shapes a model makes, and how it is told.
 
@@ -75,7 +82,7 @@ class AspectRatios(Row):
     """
 
     field: str | None = None
-    values: Annotated[dict[str, str], BeforeValidator(lambda v: {r: r for r in v} if isinstance(v, list) else v)] = {}
+    values: SentAs = Field(default={})
     from_image: tuple[str, ...] = ()
 
     @property
@@ -97,11 +104,12 @@ class Lengths(Row):
 
     discrete: the smallest allowed length that serves. continuous: the target times a buffer, capped at the longest,
     and where only some lengths exist the nearest of them that is not below the target. input: the length of the
-    video that is given. ``sent`` replaces the seconds, item by item, where the provider has its own words.
+    video that is given. ``sent`` replaces the seconds, item by item, where the provider has its own words; with an
+    empty field nothing is sent.
     """
 
     strategy: Literal["discrete", "continuous", "input"]
-    field: str | None = "duration"
+    field: str = "duration"
     seconds: tuple[Seconds, ...] | Range
     sent: tuple[str | int | float, ...] = ()
 
@@ -129,7 +137,7 @@ class Lengths(Row):
         """The allowed length nearest to the wish, never below the target; of two equally near the longer."""
         if not isinstance(self.seconds, Range):
             return min((s for s in self.seconds if s >= target_seconds), key=lambda s: (abs(s - wish_seconds), -s))
-        seconds = max(self.seconds.min, wish_seconds)
+        seconds = max(self.seconds.min, target_seconds, wish_seconds)
         return max(ceil(target_seconds), floor(seconds + 0.5)) if self.seconds.whole else plain(seconds)
 
     def value(self, asked_seconds: Seconds) -> str | int | float:

@@ -35,7 +35,11 @@ _TYPES = {
 
 
 def _text(value: str) -> str:
-    """NFC without white space around it; a NUL can't be stored."""
+    """NFC without white space around it; what a database can't store is refused."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise PydanticCustomError("string_unicode", "half a character") from error
     if "\0" in value:
         raise PydanticCustomError("nul", "text can't hold a NUL character", {"allowed": "text without NUL"})
     return unicodedata.normalize("NFC", value).strip()
