@@ -97,6 +97,17 @@ class Jobs:
                 found[row["job_id"]].append(_clip_row(row))
         return found
 
+    def totals(self, job_id: UUID) -> dict[str, int]:
+        """Mean progress, and how many clips are complete, failed, and there are."""
+        query = select(
+            func.coalesce(func.sum(assets.c.progress) / func.greatest(func.count(), 1), 0).label("progress"),
+            func.count().filter(assets.c.state == State.DONE).label("complete"),
+            func.count().filter(assets.c.state == State.FAILED).label("failed"),
+            func.count().label("total"),
+        ).where(assets.c.job_id == job_id, assets.c.kind == "video")
+        with transaction(self.engine) as connection:
+            return dict(connection.execute(query).mappings().one())
+
     def attempts(self, clip_id: UUID) -> list[AttemptRow]:
         """Every attempt of a clip, first one first."""
         columns = [attempts.c[name] for name in AttemptRow.__dataclass_fields__]

@@ -6,21 +6,19 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, exists, func, or_, select, update
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.engine import transaction
+from pipeline.database.forgotten import MAX_THUMBNAIL_TRIES, OPEN_JOBS, has_open_assets
 from pipeline.database.outbox import append
 from pipeline.database.tables import assets, clip_thumbnails, jobs
-from pipeline.domain.asset import TERMINAL, State
+from pipeline.domain.asset import State
 from pipeline.domain.events import Event
 from pipeline.domain.job import JobState
 from pipeline.domain.member import Member
 
 _CLOCK = func.clock_timestamp()
-_OPEN = [JobState.QUEUED, JobState.RUNNING]
-_OVER = list(TERMINAL)
-_MAX_THUMBNAIL_TRIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,31 +76,11 @@ class Runs:
         with transaction(self.engine) as connection:
             connection.execute(query.values(dispatched_round=round_))
 
-    def undispatched(self, *, grace: timedelta, limit: int) -> list[UUID]:
-        """Jobs whose start was never published, or not to the end."""
-        waiting = exists().where(assets.c.job_id == jobs.c.id, assets.c.due_at < _CLOCK - grace)
-        query = select(jobs.c.id).where(jobs.c.state.in_(_OPEN), jobs.c.dispatched_round < jobs.c.round, waiting)
-        with transaction(self.engine) as connection:
-            return list(connection.execute(query.order_by(jobs.c.created_at).limit(limit)).scalars())
-
-    def finished(self, *, limit: int) -> list[UUID]:
-        """Jobs whose clips have all ended, and that nobody closed."""
-        query = select(jobs.c.id).where(jobs.c.state.in_(_OPEN), ~_has_open_assets()).limit(limit)
-        with transaction(self.engine) as connection:
-            return list(connection.execute(query).scalars())
-
-    def filmless(self, *, grace: timedelta, limit: int) -> list[UUID]:
-        """Jobs that wait for their film, while nobody makes it."""
-        free = or_(jobs.c.film_claimed_until.is_(None), jobs.c.film_claimed_until < _CLOCK - grace)
-        query = select(jobs.c.id).where(jobs.c.state == JobState.ASSEMBLING, free).limit(limit)
-        with transaction(self.engine) as connection:
-            return list(connection.execute(query).scalars())
-
     def begin_assembly(self, job_id: UUID, lease: timedelta) -> bool:
         """Take a job whose clips have all ended to its end; True for exactly one caller."""
         query = (
             update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.state.in_(_OPEN), ~_has_open_assets())
+            .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOBS), ~has_open_assets())
             .values(state=JobState.ASSEMBLING, film_claimed_until=_CLOCK + lease)
         )
         with transaction(self.engine) as connection:
@@ -153,24 +131,13 @@ class Runs:
         query = (
             update(assets)
             .where(assets.c.id == clip_id, assets.c.state == State.DONE, assets.c.thumbnail_key.is_(None))
-            .where(assets.c.thumbnail_tries < _MAX_THUMBNAIL_TRIES)
+            .where(assets.c.thumbnail_tries < MAX_THUMBNAIL_TRIES)
             .values(thumbnail_tries=assets.c.thumbnail_tries + 1)
             .returning(assets.c.id, assets.c.job_id, assets.c.owner_id, assets.c["index"], assets.c.file_key)
         )
         with transaction(self.engine) as connection:
             row = connection.execute(query).mappings().one_or_none()
         return DoneClip(**row) if row else None
-
-    def thumbnailless(self, *, grace: timedelta, limit: int) -> list[UUID]:
-        """Done clips whose thumbnail was never made."""
-        query = (
-            select(assets.c.id)
-            .where(assets.c.state == State.DONE, assets.c.thumbnail_key.is_(None))
-            .where(assets.c.thumbnail_tries < _MAX_THUMBNAIL_TRIES, assets.c.finished_at < _CLOCK - grace)
-            .limit(limit)
-        )
-        with transaction(self.engine) as connection:
-            return list(connection.execute(query).scalars())
 
     def keep_thumbnail(self, clip: DoneClip, picture: Picture, events: Sequence[Event]) -> list[Event]:
         """Write a clip's thumbnail, once."""
@@ -190,7 +157,3 @@ class Runs:
             upsert = insert(clip_thumbnails).values(values)
             connection.execute(upsert.on_conflict_do_update(index_elements=["clip_id"], set_=values))
             return append(connection, clip.job_id, clip.owner_id, events)
-
-
-def _has_open_assets() -> Any:
-    return exists().where(assets.c.job_id == jobs.c.id, assets.c.state.not_in(_OVER))

@@ -5,7 +5,8 @@ A row has ``due_at`` (when to look), ``claimed_until`` (somebody is looking), ``
 still the one it got. All four are judged by the database's clock.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -15,14 +16,16 @@ from sqlalchemy import Connection, Engine, RowMapping, case, func, or_, select, 
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.engine import transaction
+from pipeline.database.forgotten import MEMBER, member
 from pipeline.database.ledger import close_attempt, record_attempt
 from pipeline.database.outbox import append
 from pipeline.database.tables import assets, attempts, inbox, jobs
 from pipeline.domain.answers import Answer, Finished, Reason, Refused, from_json, to_json
-from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, Asset, Decision, Failure, State, Waiting
-from pipeline.domain.attempt import Attempt, AttemptChange, NewAttempt
+from pipeline.domain.asset import TERMINAL, Asset, Failure, State, Waiting
+from pipeline.domain.attempt import Attempt
 from pipeline.domain.errors import StaleClaim
 from pipeline.domain.events import Event
+from pipeline.domain.hold import Change, Hold, News, NotClaimed
 from pipeline.domain.job import JobState
 from pipeline.domain.member import Member
 
@@ -30,64 +33,6 @@ from pipeline.domain.member import Member
 _SLACK = timedelta(milliseconds=500)
 _CLOCK = func.clock_timestamp()
 _OVER = [state.value for state in TERMINAL]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NotClaimed:
-    """The row is over, or not due, or somebody else holds it."""
-
-    over: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class News:
-    """The most telling webhook about the current attempt that no step has read yet."""
-
-    id: int
-    answer: Answer
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hold:
-    """A claimed row: everything a step needs to know, and the fence it must show when it writes."""
-
-    member: Member
-    owner_id: UUID
-    index: int
-    kind: str
-    model: str
-    provider: str
-    account: str
-    shot: Mapping[str, Any]
-    asset: Asset
-    attempt: Attempt | None
-    news: News | None
-    cancelled: bool
-    version: int
-    wakes: int
-
-    @property
-    def asset_id(self) -> UUID:
-        """The asset's id, short for ``member.asset_id``."""
-        return self.member.asset_id
-
-    @property
-    def slot(self) -> str:
-        """The name under which the limiter knows this take of the asset."""
-        takes = self.asset.takes if self.asset.state in HOLDS_SLOT else self.asset.takes + 1
-        return f"{self.asset_id}:{takes}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """Everything one step writes: the decision, what it means for the attempt, and who is told."""
-
-    decision: Decision
-    begin: NewAttempt | None = None
-    attempt: AttemptChange | None = None
-    result: Mapping[str, Any] | None = None
-    events: Sequence[Event] = ()
-    read: News | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +43,7 @@ class Steps:
 
     def claim(self, asset_id: UUID, lease: timedelta) -> Hold | NotClaimed:
         """Take the row if it is due and nobody holds it."""
+        taken_at = time.monotonic()
         with transaction(self.engine) as connection:
             taken = connection.execute(_claim(asset_id, lease)).mappings().one_or_none()
             if taken is None:
@@ -107,7 +53,7 @@ class Steps:
                 select(jobs.c.cancel_requested_at.is_not(None)).where(jobs.c.id == taken["job_id"])
             ).scalar_one()
             attempt, news = _attempt_and_news(connection, taken["attempt_id"])
-        return _hold(taken, attempt, news, cancelled=cancelled)
+        return _hold(taken, attempt, news, cancelled=cancelled, taken_at=taken_at)
 
     def apply(self, hold: Hold, change: Change, *, keep: timedelta | None = None) -> tuple[Hold, list[Event], bool]:
         """Write a step's outcome in one transaction; ``keep`` holds the claim for the next move.
@@ -115,6 +61,7 @@ class Steps:
         Returns the row as held now, the stored events with their numbers, and whether a wake came meanwhile (so that
         it is due again at once). Raises StaleClaim, and changes nothing, when the row is no longer ours.
         """
+        taken_at = time.monotonic()
         with transaction(self.engine) as connection:
             row = connection.execute(_write(hold, change, keep)).one_or_none()
             if row is None:
@@ -128,7 +75,8 @@ class Steps:
                 connection.execute(update(inbox).where(inbox.c.id == change.read.id).values(read_at=_CLOCK))
             events = append(connection, hold.member.job_id, hold.owner_id, change.events)
             attempt, news = _attempt_and_news(connection, row.attempt_id) if keep else (hold.attempt, None)
-        fresh = replace(hold, asset=change.decision.asset, attempt=attempt, news=news, version=row.version)
+        held = replace(hold, asset=change.decision.asset, attempt=attempt, news=news)
+        fresh = replace(held, version=row.version, taken_at=taken_at)
         return fresh, events, row.wakes > hold.wakes
 
     def let_go(self, hold: Hold, pause: timedelta) -> None:
@@ -137,50 +85,22 @@ class Steps:
         with transaction(self.engine) as connection:
             connection.execute(query.values(claimed_until=None, due_at=_CLOCK + pause))
 
+    def extend(self, hold: Hold, lease: timedelta) -> None:
+        """Hold the row longer, while a slow call of ours is under way."""
+        query = update(assets).where(assets.c.id == hold.asset_id, assets.c.version == hold.version)
+        with transaction(self.engine) as connection:
+            connection.execute(query.values(claimed_until=_CLOCK + lease))
+
     def wake(self, asset_ids: Sequence[UUID]) -> list[Member]:
         """Make rows due now, even while somebody holds them; the members to publish come back."""
         query = (
             update(assets)
             .where(assets.c.id.in_(asset_ids), assets.c.state.not_in(_OVER))
             .values(due_at=_CLOCK, wakes=assets.c.wakes + 1)
-            .returning(*_MEMBER)
+            .returning(*MEMBER)
         )
         with transaction(self.engine) as connection:
-            return [_member(row) for row in connection.execute(query).mappings()]
-
-    def due(self, *, grace: timedelta, limit: int) -> list[Member]:
-        """Rows that are due, unclaimed, and have been for ``grace``: their message was lost, or never sent."""
-        free = or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < _CLOCK)
-        query = (
-            select(*_MEMBER)
-            .join(jobs, jobs.c.id == assets.c.job_id)
-            .where(assets.c.state.not_in(_OVER), assets.c.due_at < _CLOCK - grace, free)
-            .where(jobs.c.dispatched_round >= assets.c.round)
-            .order_by(assets.c.due_at)
-            .limit(limit)
-        )
-        with transaction(self.engine) as connection:
-            return [_member(row) for row in connection.execute(query).mappings()]
-
-    def holders(self, account: str) -> list[str]:
-        """The slots that are in use by rows in flight: from these lost leases are rebuilt."""
-        query = select(assets.c.id, assets.c.takes).where(
-            assets.c.account == account, assets.c.state.in_([state.value for state in HOLDS_SLOT])
-        )
-        with transaction(self.engine) as connection:
-            return [f"{row.id}:{row.takes}" for row in connection.execute(query)]
-
-    def queued(self, account: str) -> set[UUID]:
-        """The assets that wait for a slot of this account."""
-        query = select(assets.c.id).where(assets.c.account == account, assets.c.state == State.WAITING)
-        with transaction(self.engine) as connection:
-            return set(connection.execute(query).scalars())
-
-    def accounts_in_use(self) -> list[str]:
-        """Accounts that have an asset which is not over."""
-        query = select(assets.c.account).where(assets.c.state.not_in(_OVER)).distinct()
-        with transaction(self.engine) as connection:
-            return list(connection.execute(query).scalars())
+            return [member(row) for row in connection.execute(query).mappings()]
 
     def adopt(self, attempt_id: UUID, prediction_id: str) -> None:
         """Keep what a provider told us even when the claim was lost: knowledge is never fenced."""
@@ -215,13 +135,6 @@ class Steps:
                 return None
             fresh = connection.execute(query.on_conflict_do_nothing().returning(inbox.c.id)).one_or_none()
         return asset_id if fresh else None
-
-
-_MEMBER = (assets.c.id, assets.c.job_id, assets.c.round, assets.c.group_index)
-
-
-def _member(row: RowMapping) -> Member:
-    return Member(asset_id=row["id"], job_id=row["job_id"], round=row["round"], group_index=row["group_index"])
 
 
 def _claim(asset_id: UUID, lease: timedelta) -> Any:
@@ -285,8 +198,10 @@ def _attempt_and_news(connection: Connection, attempt_id: UUID | None) -> tuple[
         return None, None
     row = connection.execute(select(attempts).where(attempts.c.id == attempt_id)).one()
     unread = (
-        select(inbox.c.id, inbox.c.answer)
+        select(inbox.c.id, inbox.c.prediction_id, inbox.c.answer)
         .where(inbox.c.attempt_id == attempt_id, inbox.c.read_at.is_(None))
+        # A webhook about another prediction than ours says nothing about this attempt.
+        .where(inbox.c.prediction_id == func.coalesce(row.prediction_id, inbox.c.prediction_id))
         .order_by(inbox.c.final.desc(), inbox.c.id.desc())
         .limit(1)
     )
@@ -301,12 +216,12 @@ def _attempt_and_news(connection: Connection, attempt_id: UUID | None) -> tuple[
         estimate_cents=row.estimate_cents,
         intent_at=row.intent_at,
     )
-    return attempt, News(id=news.id, answer=from_json(news.answer)) if news else None
+    return attempt, News(id=news.id, prediction_id=news.prediction_id, answer=from_json(news.answer)) if news else None
 
 
-def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, *, cancelled: bool) -> Hold:
+def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, *, cancelled: bool, taken_at: float) -> Hold:
     return Hold(
-        member=_member(row),
+        member=member(row),
         owner_id=row["owner_id"],
         index=row["index"],
         kind=row["kind"],
@@ -318,8 +233,10 @@ def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, *, cancel
         attempt=attempt,
         news=news,
         cancelled=cancelled,
+        created_at=row["created_at"],
         version=row["version"],
         wakes=row["wakes"],
+        taken_at=taken_at,
     )
 
 

@@ -77,7 +77,7 @@ def _from_submitting(asset: Asset, answer: Answer, policy: Policy, now: datetime
             return _unheard(_untried(asset), answer, policy)
         case Unknown():
             doubtful = replace(_cleared(asset), state=State.UNCERTAIN, uncertain_since=now)
-            return Decision(asset=doubtful, wait=policy.settle_every)
+            return Decision(asset=doubtful, wait=NOW)
         case Withdrawn():
             return _over(asset, State.CANCELLED)
         case _:
@@ -154,11 +154,10 @@ def _from_fetching(asset: Asset, answer: Answer, policy: Policy, _now: datetime)
         case Busy():
             return Decision(asset=asset, wait=_pause(answer, policy))
         case Silent():
-            unheard = replace(asset, silences=asset.silences + 1)
-            if unheard.silences >= policy.max_fetches:
-                failure = Refused(code="fetch_failed", message=answer.message, retryable=True)
-                return _failed(unheard, failure)
-            return Decision(asset=unheard, wait=backoff(policy, unheard.silences))
+            return _fetch_again(asset, answer.message, policy)
+        case Finished():
+            # The old links were dead and these are fresh; it counts as a try, so that this ends.
+            return _fetch_again(asset, "the provider's links are dead", policy)
         case Withdrawn():
             return _over(asset, State.CANCELLED)
         case _:
@@ -245,6 +244,14 @@ def _unheard(asset: Asset, answer: Silent, policy: Policy) -> Decision:
     pause = backoff(policy, unheard.silences)
     waiting = Waiting(reason=Reason.RETRY, about_seconds=pause.total_seconds())
     return Decision(asset=replace(unheard, waiting=waiting), wait=pause)
+
+
+def _fetch_again(asset: Asset, message: str, policy: Policy) -> Decision:
+    """A failed fetch is fetched again, not rendered again (R63)."""
+    unheard = replace(asset, silences=asset.silences + 1)
+    if unheard.silences >= policy.max_fetches:
+        return _failed(unheard, Refused(code="fetch_failed", message=message, retryable=True))
+    return Decision(asset=unheard, wait=backoff(policy, unheard.silences))
 
 
 def _still_uncertain(asset: Asset, policy: Policy, now: datetime) -> Decision:

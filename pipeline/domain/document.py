@@ -120,7 +120,7 @@ def job_summary(job: JobRow, clips: Sequence[ClipRow]) -> dict[str, Any]:
         "created_at": stamp(job.created_at),
         "started_at": stamp(job.started_at),
         "finished_at": stamp(job.finished_at),
-        "total_seconds": _total_seconds(job, clips),
+        "total_seconds": total_seconds(job, clips),
         "min_clips": job.min_clips,
         "priority": job.priority,
         "metadata": dict(job.metadata),
@@ -219,7 +219,7 @@ def _counts(clips: Sequence[ClipRow]) -> dict[str, int]:
     }
 
 
-def _total_seconds(job: JobRow, clips: Sequence[ClipRow]) -> float | None:
+def total_seconds(job: JobRow, clips: Sequence[ClipRow]) -> float | None:
     """From the first provider call to the last stored clip (R30)."""
     ends = [clip.finished_at for clip in clips if clip.finished_at and clip.state is State.DONE]
     if not job.started_at or not ends or job.state not in FINAL | {JobState.ASSEMBLING}:

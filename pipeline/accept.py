@@ -1,0 +1,97 @@
+"""A job comes in: checked against the catalogue, priced, stored in one transaction, and then started."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID, uuid4
+
+from pipeline.database.jobs import Idempotency, NewClip, NewJob
+from pipeline.domain.document import RETRY_AFTER, job_links
+from pipeline.domain.errors import ValidationFailed
+from pipeline.domain.order import Plan, Shot, plan
+from pipeline.domain.spec import JobSpec, parse_job
+from pipeline.services import Services
+
+_MAX_KEY_CHARS = 255
+
+
+def accept(services: Services, *, owner_id: UUID, body: Any, idempotency_key: str | None = None) -> dict[str, Any]:
+    """Take a job in and start it; nothing waits for a provider.
+
+    Raises a Refusal, with nothing stored, when the job can't be made, and Unavailable when Postgres is away.
+    """
+    spec, planned = _planned(services, body)
+    job = _new_job(services, owner_id, spec, planned)
+    job_id = services.store.jobs.accept(job, _idempotency(idempotency_key, body))
+    if job_id == job.id:
+        services.carrier.start(job_id)
+    stored = services.store.jobs.read(job_id, owner_id)
+    return {
+        "id": str(job_id),
+        "state": stored.state if stored else "queued",
+        "links": job_links(str(job_id)),
+        "estimate_cents": stored.estimate_cents if stored else planned.estimate_cents,
+        "retry_after_ms": int(RETRY_AFTER.total_seconds() * 1000),
+        "warnings": list(planned.warnings),
+    }
+
+
+def estimate(services: Services, body: Any) -> dict[str, Any]:
+    """What a job would cost and how it would be asked for; stores nothing. Raises a Refusal as ``accept`` does."""
+    _, planned = _planned(services, body)
+    shown = ("index", "model", "target_seconds", "asked_seconds", "estimate_cents")
+    return {
+        "dry_run": True,
+        "estimate_cents": planned.estimate_cents,
+        "warnings": list(planned.warnings),
+        "scenes": [{name: getattr(shot, name) for name in shown} for shot in planned.shots],
+    }
+
+
+def _planned(services: Services, body: Any) -> tuple[JobSpec, Plan]:
+    spec = parse_job(body)
+    planned = plan(spec, services.catalogue, duration_buffer=services.settings.video_generator_duration_buffer)
+    for shot in planned.shots:
+        services.provider(services.account(services.catalogue.model(shot.model)).name)
+    return spec, planned
+
+
+def _new_job(services: Services, owner_id: UUID, spec: JobSpec, planned: Plan) -> NewJob:
+    return NewJob(
+        id=uuid4(),
+        owner_id=owner_id,
+        title=spec.title,
+        priority=spec.priority,
+        min_clips=spec.min_clips,
+        spec=spec.model_dump(mode="json"),
+        metadata=spec.metadata,
+        estimate_cents=planned.estimate_cents,
+        budget_cents=spec.budget_cents,
+        clips=[_new_clip(services, spec, shot) for shot in planned.shots],
+    )
+
+
+def _new_clip(services: Services, spec: JobSpec, shot: Shot) -> NewClip:
+    scene = spec.scenes[shot.index]
+    account = services.account(services.catalogue.model(shot.model))
+    return NewClip(
+        scene_id=uuid4(),
+        asset_id=uuid4(),
+        index=shot.index,
+        description=scene.description,
+        metadata=scene.metadata,
+        model=shot.model,
+        provider=account.provider,
+        account=account.name,
+        shot=asdict(shot),
+    )
+
+
+def _idempotency(key: str | None, body: Any) -> Idempotency | None:
+    if key is None:
+        return None
+    if not key.strip() or len(key) > _MAX_KEY_CHARS or not key.isprintable():
+        raise ValidationFailed(f"Idempotency-Key is 1 to {_MAX_KEY_CHARS} printable characters")
+    said = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return Idempotency(key=key, body_digest=hashlib.sha256(said.encode()).digest())

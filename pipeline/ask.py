@@ -1,0 +1,96 @@
+"""The one question that each state asks of the world; every outcome is an answer, and no transaction is open."""
+
+import time
+from dataclasses import replace
+
+from pipeline import metrics
+from pipeline.domain import webhook as addresses
+from pipeline.domain.answers import Answer, Busy, Reason, Silent, Unknown, Withdrawn
+from pipeline.domain.asset import State
+from pipeline.domain.attempt import Attempt
+from pipeline.domain.errors import DailiesError, Unavailable
+from pipeline.domain.hold import Hold
+from pipeline.fetch import fetch
+from pipeline.limits.limiter import REDIS_DOWN_SECONDS, Lost
+from pipeline.providers.protocol import Order
+from pipeline.services import Services
+from pipeline.settle import settle
+
+# A worker that slept this long since it wrote the intent may have lost its claim, so it does not send.
+_FRESH_SECONDS = 5.0
+
+
+def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
+    """The one question that this state asks of the world."""
+    news = hold.news.answer if hold.news else None
+    match hold.asset.state:
+        case State.WAITING:
+            return Withdrawn() if hold.cancelled else _admit(services, hold)
+        case State.SUBMITTING:
+            # An intent that was found and not made just now may have been sent: it is never sent again.
+            return _submit(services, hold, _attempt(hold)) if fresh else Unknown(message="the worker died on the way")
+        case State.UNCERTAIN:
+            return news or settle(services, hold, _attempt(hold))
+        case State.RENDERING:
+            return news or (Withdrawn() if hold.cancelled else _look(services, hold))
+        case State.CANCELLING:
+            return news or services.provider(hold.account).cancel(_prediction(hold))
+        case State.FETCHING:
+            return Withdrawn() if hold.cancelled else fetch(services, hold, _attempt(hold))
+        case _:
+            raise DailiesError(f"a step claimed an asset that is {hold.asset.state}")
+
+
+def _submit(services: Services, hold: Hold, attempt: Attempt) -> Answer:
+    """Buy the prediction: the one call in the system that costs money, sent once."""
+    if time.monotonic() - hold.taken_at > _FRESH_SECONDS:
+        return Silent(message="this worker was paused before it could send")
+    model = services.catalogue.model(attempt.model)
+    hook = addresses.address(services.settings.public_url, services.settings.secret_key, hold.provider, str(attempt.id))
+    order = Order(model=model.provider_model, version=model.version, input=attempt.input, webhook_url=hook)
+    answer: Answer = services.provider(hold.account).submit(order)
+    return _paused(services, hold, answer)
+
+
+def _look(services: Services, hold: Hold) -> Answer:
+    """Ask the provider how it goes; free, but counted against the account's window."""
+    if wait := services.limiter.ask(services.limits(hold.account)):
+        return Busy(reason=Reason.RATE, wait_seconds=wait)
+    return _paused(services, hold, services.provider(hold.account).status(_prediction(hold)))
+
+
+def _paused(services: Services, hold: Hold, answer: Answer) -> Answer:
+    """One 429 pauses the whole account, so that it costs one request and not one per scene (R10)."""
+    if isinstance(answer, Busy):
+        wait_seconds = answer.wait_seconds or services.policy(hold.model).blocked_default.total_seconds()
+        metrics.PROVIDER_BUSY.labels(account=hold.account).inc()
+        services.limiter.block(hold.account, wait_seconds)
+        return replace(answer, wait_seconds=wait_seconds)
+    return answer
+
+
+def _admit(services: Services, hold: Hold) -> Answer:
+    """Granted, or Busy with the reason, the place in line and the wait."""
+    limits = services.limits(hold.account)
+    told = services.limiter.acquire(limits, holder=hold.slot, asset_id=hold.asset_id, order=hold.order)
+    if not isinstance(told, Lost):
+        return told
+    try:
+        services.limiter.restore(hold.account, services.store.forgotten.holders(hold.account))
+    except Unavailable:
+        return Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS)
+    told = services.limiter.acquire(limits, holder=hold.slot, asset_id=hold.asset_id, order=hold.order)
+    return Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS) if isinstance(told, Lost) else told
+
+
+def _attempt(hold: Hold) -> Attempt:
+    if hold.attempt is None:
+        raise DailiesError(f"asset {hold.asset_id} is {hold.asset.state} without an attempt")
+    return hold.attempt
+
+
+def _prediction(hold: Hold) -> str:
+    prediction_id = _attempt(hold).prediction_id
+    if prediction_id is None:
+        raise DailiesError(f"asset {hold.asset_id} is {hold.asset.state} without a prediction")
+    return prediction_id

@@ -1,0 +1,35 @@
+"""How work is carried to workers: the promise that the worker's dispatch keeps, so that no use case knows Celery."""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from pipeline.domain.member import Member
+
+
+class Carrier(Protocol):
+    """Every message is a hint: losing or repeating one is harmless, so no method raises when it can't be sent."""
+
+    def start(self, job_id: UUID) -> None:
+        """Somebody should start the newest round of this job."""
+        ...
+
+    def chord(self, job_id: UUID, round_: int, members: Sequence[Member]) -> bool:
+        """Publish a round: its size first, then every member; False when the broker would not take it all."""
+        ...
+
+    def members(self, members: Sequence[Member]) -> None:
+        """Somebody should look at these assets now."""
+        ...
+
+    def finish(self, job_id: UUID) -> None:
+        """Somebody should see whether this job is over."""
+        ...
+
+    def film(self, job_id: UUID) -> None:
+        """Somebody in the media pool should make this job's film."""
+        ...
+
+    def thumbnail(self, clip_id: UUID) -> None:
+        """Somebody in the media pool should make this clip's thumbnail."""
+        ...

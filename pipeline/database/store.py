@@ -1,0 +1,49 @@
+"""All the questions we ask of Postgres, by family."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, text
+
+from pipeline.database.engine import connect, transaction
+from pipeline.database.forgotten import Forgotten
+from pipeline.database.jobs import Jobs
+from pipeline.database.keys import Keys
+from pipeline.database.outbox import Outbox
+from pipeline.database.runs import Runs
+from pipeline.database.steps import Steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """One database."""
+
+    engine: Engine
+    keys: Keys
+    jobs: Jobs
+    steps: Steps
+    runs: Runs
+    forgotten: Forgotten
+    outbox: Outbox
+
+    @classmethod
+    def at(cls, url: str) -> "Store":
+        """The store in this database; nothing is connected before the first question."""
+        engine = connect(url)
+        return cls(
+            engine=engine,
+            keys=Keys(engine),
+            jobs=Jobs(engine),
+            steps=Steps(engine),
+            runs=Runs(engine),
+            forgotten=Forgotten(engine),
+            outbox=Outbox(engine),
+        )
+
+    def ping(self) -> None:
+        """Raises Unavailable when Postgres does not answer."""
+        with transaction(self.engine) as connection:
+            connection.execute(text("select 1"))
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.engine.dispose()

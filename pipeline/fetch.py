@@ -1,0 +1,54 @@
+"""Bring a finished clip home: fetched, proven to be a whole video of the right length, stored by its digest (R63)."""
+
+import tempfile
+from pathlib import Path
+
+from pipeline.domain.answers import Answer, Refused, Silent, Stored, Working
+from pipeline.domain.attempt import Attempt
+from pipeline.domain.errors import BrokenMedia, Unavailable
+from pipeline.domain.hold import Hold
+from pipeline.services import Services
+
+_MAX_BYTES = 2 * 1024**3
+# R43: what was asked for, give or take.
+_TOLERANCE_SECONDS = 2.0
+
+
+def fetch(services: Services, hold: Hold, attempt: Attempt) -> Answer:
+    """Stored; or Silent, when fetching again may help; or Refused, when only another attempt can."""
+    if not attempt.outputs:
+        return Refused(code="broken_file", message="the provider finished without a file", retryable=True)
+    with tempfile.TemporaryDirectory(prefix="dailies-") as folder:
+        path = Path(folder) / "clip.mp4"
+        try:
+            return _bring(services, hold, attempt, path)
+        except (BrokenMedia, Unavailable) as error:
+            return Silent(message=str(error))
+
+
+def _bring(services: Services, hold: Hold, attempt: Attempt, path: Path) -> Answer:
+    fetched = services.provider(hold.account).download(attempt.outputs[0], path, max_bytes=_MAX_BYTES)
+    if isinstance(fetched, Silent):
+        return fetched
+    if isinstance(fetched, Refused):
+        return _dead_link(services, hold, attempt, fetched)
+    clip = services.media.check_clip(path)
+    asked = float(hold.shot["asked_seconds"])
+    if abs(clip.duration_seconds - asked) > _TOLERANCE_SECONDS:
+        message = f"the clip is {clip.duration_seconds:.1f} s long, {asked:g} s were asked for"
+        return Refused(code="wrong_duration", message=message, retryable=True)
+    key = f"{hold.member.job_id}/clip_{hold.index}_{attempt.number}_{clip.sha256[:16]}.mp4"
+    services.storage.put_file(services.settings.s3_bucket_clips, key, path, "video/mp4")
+    return Stored(key=key, sha256=clip.sha256, size_bytes=clip.size_bytes, duration_seconds=clip.duration_seconds)
+
+
+def _dead_link(services: Services, hold: Hold, attempt: Attempt, dead: Refused) -> Answer:
+    """A link that expired may have a fresh sibling: the prediction is asked once more before it counts as lost."""
+    if attempt.prediction_id is None:
+        return dead
+    answer = services.provider(hold.account).status(attempt.prediction_id)
+    if isinstance(answer, Refused):
+        return answer
+    if isinstance(answer, Working | Silent):
+        return Silent(message="the provider has no fresh link yet")
+    return answer

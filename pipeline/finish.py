@@ -1,0 +1,109 @@
+"""A job ends: its clips are counted, its film is stitched, and the last word is said once.
+
+Called by the chord's body, by the sweeper, and again after any crash; every part is guarded by the row, and everything
+is read from Postgres, never from the results of tasks.
+"""
+
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from pipeline import logs
+from pipeline.database.runs import Film, Picture
+from pipeline.domain.asset import State
+from pipeline.domain.document import ClipRow, JobRow, clip_document, total_seconds
+from pipeline.domain.errors import BrokenMedia, Unavailable
+from pipeline.domain.events import Event, EventType
+from pipeline.domain.job import HAS_FILM, JobState, outcome
+from pipeline.services import Services
+
+FILM_CLAIM = timedelta(seconds=180)
+_MAX_FILM_TRIES = 3
+_THUMBNAIL = (320, 180)
+_LOG = logs.get(__name__)
+
+
+def finish(services: Services, job_id: UUID) -> bool:
+    """Begin the end of a job whose clips have all ended; True for the one caller who did."""
+    if not services.store.runs.begin_assembly(job_id, FILM_CLAIM):
+        return False
+    services.carrier.film(job_id)
+    return True
+
+
+def make_film(services: Services, job_id: UUID) -> None:
+    """Stitch the film, if the job has earned one, and close the job; a film that can't be made never holds it up."""
+    number = services.store.runs.claim_film(job_id, FILM_CLAIM)
+    job = services.store.jobs.read(job_id)
+    if number == 0 or job is None:
+        return
+    clips = services.store.jobs.clips(job_id)[job_id]
+    state = outcome([c.state for c in clips], min_clips=job.min_clips, cancelled=job.cancel_requested_at is not None)
+    film = _film(services, job, clips, last=number >= _MAX_FILM_TRIES) if state in HAS_FILM else None
+    _close(services, job, clips, state, film)
+
+
+def make_thumbnail(services: Services, clip_id: UUID) -> None:
+    """The first frame of a finished clip (R47); tried a few times, and never in anybody's way."""
+    clip = services.store.runs.done_clip(clip_id)
+    if clip is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="dailies-") as folder:
+        video, picture = Path(folder) / "clip.mp4", Path(folder) / "thumbnail.jpg"
+        services.storage.get_file(services.settings.s3_bucket_clips, clip.file_key, video)
+        services.media.thumbnail(video, picture)
+        key = f"{clip.job_id}/clip_{clip.index}_thumbnail.jpg"
+        kept = Picture(key=key, width=_THUMBNAIL[0], height=_THUMBNAIL[1], size_bytes=picture.stat().st_size)
+        services.storage.put_file(services.settings.s3_bucket_thumbnails, key, picture, "image/jpeg")
+    payload = {"job_id": str(clip.job_id), "clip_id": str(clip.id), "index": clip.index, "thumbnail_key": key}
+    event = Event(type=EventType.THUMBNAIL_READY, job_id=str(clip.job_id), payload=payload)
+    services.tell(services.store.runs.keep_thumbnail(clip, kept, [event]))
+
+
+def _film(services: Services, job: JobRow, clips: list[ClipRow], *, last: bool) -> Film | None:
+    """The film in the store; None when it can't be made. Raises Unavailable while another try may help."""
+    keys = [clip.file_key for clip in clips if clip.state is State.DONE and clip.file_key]
+    try:
+        with tempfile.TemporaryDirectory(prefix="dailies-") as folder:
+            return _stitched(services, job.id, keys, Path(folder))
+    except (BrokenMedia, Unavailable) as error:
+        _LOG.warning("film.failed", job_id=str(job.id), error=str(error), last=last)
+        if isinstance(error, Unavailable) and not last:
+            raise
+        return None
+
+
+def _stitched(services: Services, job_id: UUID, keys: list[str], folder: Path) -> Film:
+    paths = [folder / f"{number}.mp4" for number in range(len(keys))]
+    for key, path in zip(keys, paths, strict=True):
+        services.storage.get_file(services.settings.s3_bucket_clips, key, path)
+    whole, picture = folder / "film.mp4", folder / "film.jpg"
+    made = services.media.film(paths, whole)
+    services.media.thumbnail(whole, picture)
+    # The name holds the digest, so a second making of the same film is the same object.
+    key, picture_key = f"{job_id}/film_{made.sha256[:16]}.mp4", f"{job_id}/film_thumbnail.jpg"
+    services.storage.put_file(services.settings.s3_bucket_clips, key, whole, "video/mp4")
+    services.storage.put_file(services.settings.s3_bucket_thumbnails, picture_key, picture, "image/jpeg")
+    return Film(key=key, thumbnail_key=picture_key, duration_seconds=made.duration_seconds)
+
+
+def _close(services: Services, job: JobRow, clips: list[ClipRow], state: JobState, film: Film | None) -> None:
+    payload = {
+        "job_id": str(job.id),
+        "state": state,
+        "film_key": film.key if film else None,
+        "total_seconds": total_seconds(job, clips),
+        "actual_cents": job.actual_cents,
+    }
+    events = services.store.runs.close(
+        job.id,
+        job.owner_id,
+        state=state,
+        film=film,
+        video_clips=[clip_document(job, clip, services.links) for clip in clips],
+        events=[Event(type=EventType.JOB_COMPLETE, job_id=str(job.id), payload=payload)],
+    )
+    if events:
+        services.tell([*services.job_progress(job.id, job.owner_id), *events])
+        _LOG.info("job.closed", job_id=str(job.id), state=state, total_seconds=payload["total_seconds"])

@@ -1,0 +1,59 @@
+"""A provider reports on an attempt: what is verified goes to the inbox and wakes the asset, the rest does nothing."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from pipeline import logs, metrics
+from pipeline.domain import webhook as addresses
+from pipeline.domain.errors import Unavailable
+from pipeline.providers.protocol import Forged, WebhookNews
+from pipeline.services import Services
+
+_LOG = logs.get(__name__)
+# A forger can make us ask the provider for its key once a minute, and no more.
+_KEY_MAY_HAVE_CHANGED = timedelta(minutes=1)
+
+
+def webhook(
+    services: Services, *, provider: str, attempt_id: str, mac: str, headers: Mapping[str, str], body: bytes
+) -> bool:
+    """Take a webhook in; False for a forged one. A copy, or one about a stranger, is true and changes nothing."""
+    if not addresses.is_ours(services.settings.secret_key, provider, attempt_id, mac):
+        return _counted(provider, "forged", believed=False)
+    news = _read(services, provider, headers, body)
+    if not isinstance(news, WebhookNews):
+        return _counted(provider, "forged", believed=False)
+    asset_id = services.store.steps.receive(
+        UUID(attempt_id),
+        provider=provider,
+        webhook_id=news.webhook_id,
+        prediction_id=news.prediction_id,
+        answer=news.answer,
+    )
+    if asset_id is None:
+        return _counted(provider, "copy", believed=True)
+    services.wake([asset_id])
+    return _counted(provider, "taken", believed=True)
+
+
+def _read(services: Services, provider: str, headers: Mapping[str, str], body: bytes) -> WebhookNews | Forged:
+    """Believe a body only by its signature; one that fails is checked once more with a fresh key."""
+    news: WebhookNews | Forged = Forged(message="the account is not configured")
+    if provider not in services.providers:
+        return news
+    for age in (None, _KEY_MAY_HAVE_CHANGED):
+        secret = services.signing_secret(provider, newer_than=age)
+        if secret is None:
+            raise Unavailable(f"{provider} does not tell its webhook key just now")
+        news = services.providers[provider].read_webhook(headers, body, secret=secret, now=services.now())
+        if isinstance(news, WebhookNews):
+            return news
+    return news
+
+
+def _counted(provider: str, verdict: str, *, believed: bool) -> bool:
+    metrics.WEBHOOKS.labels(provider=provider, verdict=verdict).inc()
+    if not believed:
+        _LOG.warning("webhook.refused", provider=provider)
+    return believed

@@ -1,0 +1,192 @@
+"""One step of one asset: gather, decide, apply. Whoever calls it - a start, a wake, a sweep - gets the same.
+
+Nobody waits in here: a step claims the row, asks the world one thing at a time with no transaction open, writes what
+came of it behind the fence, and says how long until somebody should look again.
+"""
+
+import random
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+from pipeline import logs, metrics
+from pipeline.ask import ask
+from pipeline.domain.answers import Accepted, Answer, Granted, Refused, Silent, Stored
+from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, Decision, State
+from pipeline.domain.attempt import NewAttempt, attempt_id, consequence
+from pipeline.domain.decide import NOW, decide
+from pipeline.domain.errors import StaleClaim, Unavailable
+from pipeline.domain.events import ClipRef, Event, changes
+from pipeline.domain.hold import Change, Hold, NotClaimed
+from pipeline.domain.order import Shot, compose_input
+from pipeline.services import Services
+
+# How long a dead worker's row stays closed; a living one extends it while a slow call is under way.
+CLAIM = timedelta(seconds=15)
+# A step that keeps having something to do at once hands over to the next message at some point.
+_MAX_MOVES = 6
+_MAX_COUNTDOWN = timedelta(seconds=60)
+_MAX_SEED = 2**31
+_LOG = logs.get(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What becomes of the message: ``over``: its asset has ended; ``countdown``: look again then; neither: drop it."""
+
+    over: bool = False
+    countdown: timedelta | None = None
+
+
+_DROP = Verdict()
+_OVER = Verdict(over=True)
+
+
+def step(services: Services, asset_id: UUID) -> Verdict:
+    """Take one asset as far as it goes without waiting. Raises only for our own bugs, and then lets go of the row."""
+    hold = services.store.steps.claim(asset_id, CLAIM)
+    if isinstance(hold, NotClaimed):
+        return _OVER if hold.over else _DROP
+    logs.bind(job_id=hold.member.job_id, asset_id=asset_id, index=hold.index)
+    answer: Answer | None = None
+    for _ in range(_MAX_MOVES):
+        try:
+            hold, answer, verdict = _move(services, hold, fresh=isinstance(answer, Granted))
+        except StaleClaim:
+            metrics.STALE_CLAIMS.inc()
+            return _DROP
+        except Exception:
+            services.store.steps.let_go(hold, CLAIM)
+            raise
+        if verdict:
+            return verdict
+    services.store.steps.let_go(hold, NOW)
+    return Verdict(countdown=NOW)
+
+
+def _move(services: Services, hold: Hold, *, fresh: bool) -> tuple[Hold, Answer, Verdict | None]:
+    """Ask, decide, apply once; a Verdict when the asset now has to wait or is over."""
+    before = hold
+    policy = services.policy(hold.model)
+    with _held(services, hold), metrics.STEP_SECONDS.labels(state=before.asset.state).time():
+        answer = ask(services, hold, fresh=fresh)
+    decision = _jittered(decide(before.asset, answer, policy, services.now()))
+    keep = CLAIM if decision.wait == NOW else None
+    try:
+        hold, events, woken = services.store.steps.apply(hold, _change(services, before, answer, decision), keep=keep)
+    except StaleClaim:
+        _keep_knowledge(services, before, answer)
+        raise
+    metrics.STEPS.labels(state=before.asset.state, answer=type(answer).__name__).inc()
+    _afterwards(services, before, hold, answer, events)
+    if decision.wait is None:
+        return hold, answer, _OVER
+    if decision.wait == NOW:
+        return hold, answer, None
+    if woken:
+        return hold, answer, Verdict(countdown=NOW)
+    return hold, answer, _DROP if decision.parked else Verdict(countdown=min(decision.wait, _MAX_COUNTDOWN))
+
+
+def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) -> Change:
+    """Everything this move writes."""
+    clip = ClipRef(job_id=str(hold.member.job_id), clip_id=str(hold.asset_id), index=hold.index)
+    stored = answer if isinstance(answer, Stored) else None
+    attempt = consequence(hold.asset.state, answer, decision)
+    if attempt and hold.news and hold.attempt and hold.attempt.prediction_id is None:
+        attempt = replace(attempt, values={**attempt.values, "prediction_id": hold.news.prediction_id})
+    return Change(
+        decision=decision,
+        begin=_begin(services, hold, decision) if isinstance(answer, Granted) else None,
+        attempt=attempt,
+        result=_result(stored) if stored else None,
+        events=changes(
+            clip,
+            hold.asset,
+            decision.asset,
+            key=stored.key if stored else None,
+            duration_seconds=stored.duration_seconds if stored else None,
+        ),
+        read=hold.news,
+    )
+
+
+def _begin(services: Services, hold: Hold, decision: Decision) -> NewAttempt:
+    """The intent. Our own seed makes its input unlike any other, so that it can be found again."""
+    shot = Shot(**{**hold.shot, "reference_image_urls": tuple(hold.shot["reference_image_urls"])})
+    model = services.catalogue.model(hold.model)
+    seed = shot.seed if shot.seed is not None else secrets.randbelow(_MAX_SEED)
+    number = decision.asset.takes
+    return NewAttempt(
+        id=attempt_id(hold.asset_id, number),
+        number=number,
+        owner_id=hold.owner_id,
+        job_id=hold.member.job_id,
+        provider=hold.provider,
+        account=hold.account,
+        model=hold.model,
+        prompt=shot.prompt,
+        seed=seed if model.seed_field else None,
+        input=compose_input(model, shot, seed=seed),
+        estimate_cents=shot.estimate_cents,
+    )
+
+
+def _result(stored: Stored) -> dict[str, object]:
+    return {
+        "file_key": stored.key,
+        "sha256": stored.sha256,
+        "size_bytes": stored.size_bytes,
+        "duration_seconds": stored.duration_seconds,
+    }
+
+
+def _afterwards(services: Services, before: Hold, after: Hold, answer: Answer, events: list[Event]) -> None:
+    """What follows a commit: the slot goes to the next in line, watchers are told, media work begins."""
+    if before.asset.state in HOLDS_SLOT and after.asset.state not in HOLDS_SLOT:
+        services.wake(services.limiter.release(services.limits(before.account), before.slot))
+    if before.asset.state is State.WAITING and after.asset.state in TERMINAL:
+        services.limiter.leave(before.account, [before.asset_id])
+    if after.asset.state is State.FAILED and isinstance(answer, Refused | Silent):
+        _LOG.warning("clip.failed", model=before.model, failure=after.asset.failure, takes=after.asset.takes)
+    if events:
+        services.tell([*events, *services.job_progress(before.member.job_id, before.owner_id)])
+    if after.asset.state is State.DONE:
+        services.carrier.thumbnail(before.asset_id)
+
+
+def _keep_knowledge(services: Services, hold: Hold, answer: Answer) -> None:
+    """A claim that was lost loses us the decision, never the id of something that was paid for."""
+    if isinstance(answer, Accepted) and hold.attempt:
+        services.store.steps.adopt(hold.attempt.id, answer.prediction_id)
+
+
+def _jittered(decision: Decision) -> Decision:
+    """Up to a tenth longer, so that assets that were held together do not come back together."""
+    if not decision.wait:
+        return decision
+    return replace(decision, wait=decision.wait * random.uniform(1.0, 1.1))  # noqa: S311 - dice, not secrets
+
+
+@contextmanager
+def _held(services: Services, hold: Hold) -> Iterator[None]:
+    """Extend the claim while a call takes long; a worker that is dead or frozen does not, and so loses it."""
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(CLAIM.total_seconds() / 3):
+            try:
+                services.store.steps.extend(hold, CLAIM)
+            except Unavailable:
+                return
+
+    keeper = threading.Thread(target=keep, daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        over.set()

@@ -1,0 +1,243 @@
+"""The composition root: every part built from the settings, and handed to the use cases as one value."""
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from uuid import UUID
+
+import imageio_ffmpeg
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from pipeline.carrier import Carrier
+from pipeline.database.store import Store
+from pipeline.domain.asset import Policy
+from pipeline.domain.catalogue import Catalogue, load
+from pipeline.domain.document import Links
+from pipeline.domain.errors import SettingsError, Unavailable
+from pipeline.domain.events import Event, EventType, present
+from pipeline.domain.model import Model
+from pipeline.domain.rows import Account
+from pipeline.limits.limiter import Limiter, Limits
+from pipeline.media import Media
+from pipeline.progress import Progress, Told
+from pipeline.providers import PROVIDERS
+from pipeline.providers.protocol import Credentials, Provider
+from pipeline.settings import Settings
+from pipeline.storage import Storage
+
+_REDIS_SECONDS = 5.0
+# What an owner's list of jobs shows live.
+_FOR_LISTS = frozenset({EventType.JOB_PROGRESS, EventType.JOB_COMPLETE})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything a use case needs; the only value that knows all adapters."""
+
+    settings: Settings = field(repr=False)
+    catalogue: Catalogue
+    store: Store
+    redis: Redis
+    limiter: Limiter
+    providers: Mapping[str, Provider]
+    storage: Storage
+    media: Media
+    progress: Progress
+    carrier: Carrier
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    signing_secrets: dict[str, tuple[str, datetime]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def links(self) -> Links:
+        """Object keys as links that work for a day."""
+        return Links(
+            clip=lambda key: self.storage.link(self.settings.s3_bucket_clips, key),
+            picture=lambda key: self.storage.link(self.settings.s3_bucket_thumbnails, key),
+        )
+
+    def provider(self, account: str) -> Provider:
+        """The adapter of an account. Raises Unavailable when the account has no key here."""
+        if account not in self.providers:
+            raise Unavailable(f"{account} is not configured here: its API key is not set")
+        return self.providers[account]
+
+    def account(self, model: Model) -> Account:
+        """The account that a model is bought with."""
+        return self.catalogue.account_for(model)
+
+    def signing_secret(self, provider: str, *, newer_than: timedelta | None = None) -> str | None:
+        """The key that a provider signs its webhooks with: the operator's, else the provider's own, asked for once.
+
+        ``newer_than`` asks again when what we have is older: a signature that fails may be made with a new key.
+        """
+        if told := getattr(self.settings, f"{provider}_webhook_secret", ""):
+            return str(told)
+        known, since = self.signing_secrets.get(provider, (None, self.now()))
+        if known and (newer_than is None or self.now() - since < newer_than):
+            return known
+        told = self.provider(provider).webhook_secret()
+        if isinstance(told, str):
+            self.signing_secrets[provider] = (told, self.now())
+            return told
+        return known
+
+    def limits(self, account: str) -> Limits:
+        """What an account may do; the operator's figure goes before the catalogue's."""
+        row = next(each for each in self.catalogue.accounts.values() if each.name == account)
+        create, status = row.windows["create"], row.windows["status"]
+        return Limits(
+            account=account,
+            slots=getattr(self.settings, f"{row.provider}_max_in_flight", 0) or row.max_in_flight,
+            creates=create.requests,
+            creates_seconds=create.seconds,
+            asks=status.requests,
+            asks_seconds=status.seconds,
+        )
+
+    def policy(self, model: str) -> Policy:
+        """How patient we are with a model."""
+        row = self.catalogue.model(model)
+        return Policy(
+            max_tries=self.settings.clip_max_attempts,
+            poll_first=timedelta(seconds=row.polling.first_seconds),
+            poll_factor=row.polling.factor,
+            poll_max=timedelta(seconds=row.polling.max_seconds),
+            blocked_default=timedelta(seconds=self.account(row).blocked_default_seconds),
+            time_limit=timedelta(seconds=row.time_limit_seconds),
+            hard_limit=timedelta(seconds=row.hard_limit_seconds),
+            ask_person_after=timedelta(seconds=self.settings.ask_person_after_seconds),
+        )
+
+    def absent_after(self, model: str) -> timedelta:
+        """How long a prediction must be missing from the provider's list to count as never accepted."""
+        figure = self.account(self.catalogue.model(model)).settle.absent_after_seconds
+        return timedelta(seconds=self.settings.settle_absent_after_seconds or figure)
+
+    def wake(self, asset_ids: Sequence[UUID]) -> None:
+        """Make assets due and publish their members; safe to repeat, and to lose."""
+        if asset_ids:
+            self.carrier.members(self.store.steps.wake(asset_ids))
+
+    def tell(self, events: Iterable[Event]) -> None:
+        """Tell watchers, in order, and mark what is stored as told; what could not be told is told by the sweeper."""
+        told = [event for event in events if self.progress.tell(self._told(event))]
+        try:
+            self.store.outbox.published(told)
+        except Unavailable:
+            return  # they were told, and are told once more by the sweeper
+
+    def job_progress(self, job_id: UUID, owner_id: UUID) -> list[Event]:
+        """How far the whole job is, as a live event; nothing when Postgres is away."""
+        try:
+            payload = {"job_id": str(job_id), **self.store.jobs.totals(job_id)}
+        except Unavailable:
+            return []
+        event = Event(type=EventType.JOB_PROGRESS, job_id=str(job_id), payload=payload, stored=False)
+        return [replace(event, owner_id=str(owner_id))]
+
+    def present(self, event: Event) -> dict[str, object]:
+        """An event's payload as watchers see it: with links and its number."""
+        shown = present(event.payload, clip_link=self.links.clip, picture_link=self.links.picture)
+        return {"seq": event.seq, **shown} if event.seq is not None else shown
+
+    def readiness(self) -> dict[str, bool]:
+        """Which of the parts we can't do without answer."""
+        return {
+            "database": _answers(self.store.ping),
+            "redis": _answers(self.redis.ping),
+            "storage": _answers(self.storage.ping),
+        }
+
+    def close(self) -> None:
+        """Give connections back."""
+        self.store.close()
+        self.redis.close()
+
+    def _told(self, event: Event) -> Told:
+        return Told(
+            type=event.type,
+            job_id=event.job_id,
+            owner_id=event.owner_id,
+            payload=self.present(event),
+            for_list=event.type in _FOR_LISTS,
+        )
+
+
+def build(settings: Settings, carrier: Carrier) -> Services:
+    """Every part, from the settings; nothing is connected before it is used. Raises CatalogueError, SettingsError."""
+    redis = connect_redis(settings.redis_url)
+    catalogue = load(catalogue_texts(settings.catalogue_dir))
+    return Services(
+        settings=settings,
+        catalogue=catalogue,
+        store=Store.at(settings.database_url),
+        redis=redis,
+        limiter=Limiter(redis),
+        providers=_providers(settings, catalogue),
+        storage=_storage(settings),
+        media=Media(_ffmpeg(settings)),
+        progress=Progress(settings.redis_url, redis),
+        carrier=carrier,
+    )
+
+
+def connect_redis(url: str) -> Redis:
+    """A client that gives up quickly: a step would rather wait in its row than in a worker."""
+    return Redis.from_url(
+        url,
+        socket_timeout=_REDIS_SECONDS,
+        socket_connect_timeout=_REDIS_SECONDS,
+        health_check_interval=15,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+def catalogue_texts(folder: str) -> dict[str, str]:
+    """The catalogue's files: the shipped ones, or those of the operator's folder."""
+    place = Path(folder) if folder else files("pipeline").joinpath("catalogue")
+    texts = {each.name: each.read_text() for each in place.iterdir() if each.name.endswith(".toml")}
+    if not texts:
+        raise SettingsError(f"CATALOGUE_DIR {folder} holds no .toml file")
+    return texts
+
+
+def _providers(settings: Settings, catalogue: Catalogue) -> dict[str, Provider]:
+    """An adapter for each account that has a key."""
+    found = {}
+    for account in catalogue.accounts.values():
+        token = getattr(settings, f"{account.provider}_api_token", "")
+        base_url = getattr(settings, f"{account.provider}_base_url", "") or account.base_url
+        if token:
+            found[account.name] = PROVIDERS[account.provider](Credentials(base_url=base_url, token=token))
+    return found
+
+
+def _storage(settings: Settings) -> Storage:
+    return Storage(
+        buckets=(settings.s3_bucket_clips, settings.s3_bucket_thumbnails),
+        endpoint_url=settings.s3_endpoint_url or None,
+        access_key=settings.s3_access_key_id,
+        secret_key=settings.s3_secret_access_key,
+        region=settings.s3_region,
+        public_endpoint_url=settings.s3_public_endpoint_url or None,
+        link_seconds=settings.s3_link_seconds,
+    )
+
+
+def _ffmpeg(settings: Settings) -> str:
+    return settings.ffmpeg_bin or imageio_ffmpeg.get_ffmpeg_exe() or shutil.which("ffmpeg") or "ffmpeg"
+
+
+def _answers(question: Callable[[], object]) -> bool:
+    try:
+        question()
+    except (Unavailable, RedisError):
+        return False
+    return True
