@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,9 @@ class Replicate:
     """One Replicate account, at its own address or at a simulator's."""
 
     def __init__(self, credentials: Credentials) -> None:
-        self._client = Client(credentials, authorization=f"Bearer {credentials.token}")
+        # Replicate's own SDKs disagree on whether the address ends with the version; both forms are taken.
+        host = replace(credentials, base_url=credentials.base_url.rstrip("/").removesuffix("/v1"))
+        self._client = Client(host, authorization=f"Bearer {credentials.token}")
 
     def submit(self, order: Order) -> Submitted:
         """Buy a prediction: exactly one POST; what can't be read as a clear answer is ``Unknown``."""

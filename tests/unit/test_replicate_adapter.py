@@ -197,6 +197,13 @@ def test_an_order_for_an_official_model_goes_to_the_models_path(replicate: Repli
     assert seen.headers["Connection"] == "close"
 
 
+@pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/"])
+def test_the_address_of_an_account_may_end_with_the_version_or_not(server: Server, ending: str) -> None:
+    server.plays(answer(200, prediction()))
+    Replicate(Credentials(base_url=server.url + ending, token=TOKEN)).status(PREDICTION_ID)
+    assert server.seen[0].path == f"/v1/predictions/{PREDICTION_ID}"
+
+
 def test_an_order_with_a_version_a_webhook_and_a_deadline_carries_all_three(
     replicate: Replicate, server: Server
 ) -> None:
