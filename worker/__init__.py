@@ -1,0 +1,1 @@
+"""Celery, and nothing else: the app, thin tasks, and the way in."""

@@ -1,0 +1,37 @@
+"""The Celery app, and this process's services."""
+
+from functools import cache
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, task_postrun, worker_ready
+
+from pipeline import logs
+from pipeline.services import Services, build
+from pipeline.settings import read
+from worker.dispatch import CeleryCarrier
+
+app = Celery("dailies")
+app.config_from_object("celeryconfig")
+
+
+@cache
+def services() -> Services:
+    """Built on first use, so that each process of a prefork pool has its own connections."""
+    return build(read(), CeleryCarrier(app))
+
+
+@setup_logging.connect
+def _set_up_logs(**_: Any) -> None:
+    settings = read()
+    logs.set_up(level=settings.log_level, form=settings.log_format)
+
+
+@worker_ready.connect
+def _say_ready(**_: Any) -> None:
+    logs.get(__name__).info("worker.ready")
+
+
+@task_postrun.connect
+def _forget_context(**_: Any) -> None:
+    logs.clear()

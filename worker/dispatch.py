@@ -1,0 +1,99 @@
+"""The way in: how members, bodies and chores become messages. Start, wake and sweep publish the very same member.
+
+Everything that Celery counts a chord by - task id, group id, group index, body - is derived from the rows, so a member
+can be published by anybody, at any time, any number of times (Celery 5.7 counts it once).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from celery import Celery, Signature
+from celery.exceptions import CeleryError
+from kombu.exceptions import KombuError, OperationalError
+from redis.exceptions import RedisError
+
+from pipeline import logs, metrics
+from pipeline.domain.member import Member, body_id, group_id
+
+_LOG = logs.get(__name__)
+_BROKER_ERRORS = (KombuError, OperationalError, RedisError, CeleryError, OSError)
+_BATCH = 500
+
+
+class CeleryCarrier:
+    """Carries work by Celery; a message that can't be sent is counted, and left to the sweeper."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def start(self, job_id: UUID) -> None:
+        """Ask a worker to publish the job's newest round."""
+        self._send("start_job", str(job_id))
+
+    def chord(self, job_id: UUID, round_: int, members: Sequence[Member]) -> bool:
+        """Publish a round: the size first, so that the counter stands before the first member can end.
+
+        ``chord()`` itself is not used: in a process that lives long it leaks a subscription for each member.
+        """
+        size = len(members)
+        group = group_id(job_id, round_)
+        return self._tried("chord", lambda: self._app.backend.set_chord_size(group, size)) and self._publish(members)
+
+    def members(self, members: Sequence[Member]) -> None:
+        """Publish members now, whatever else of them is on its way."""
+        self._publish(members)
+
+    def finish(self, job_id: UUID) -> None:
+        """Ask a worker to see whether the job is over."""
+        self._send("finish_job", str(job_id))
+
+    def film(self, job_id: UUID) -> None:
+        """Ask the media pool for the job's film."""
+        self._send("make_film", str(job_id))
+
+    def thumbnail(self, clip_id: UUID) -> None:
+        """Ask the media pool for a clip's thumbnail."""
+        self._send("make_thumbnail", str(clip_id))
+
+    def _publish(self, members: Sequence[Member]) -> bool:
+        parts = [members[at : at + _BATCH] for at in range(0, len(members), _BATCH)]
+        return all(self._tried("members", partial(self._batch, part)) for part in parts)
+
+    def _batch(self, members: Sequence[Member]) -> None:
+        with self._app.producer_or_acquire() as producer, producer.batch(len(members)):
+            for member in members:
+                self._app.send_task(
+                    "render_asset", args=(str(member.asset_id),), producer=producer, **headers(self._app, member)
+                )
+
+    def _send(self, task: str, argument: str) -> None:
+        self._tried(task, lambda: self._app.send_task(task, args=(argument,), ignore_result=True))
+
+    def _tried(self, what: str, send: Callable[[], object]) -> bool:
+        try:
+            send()
+        except _BROKER_ERRORS as error:
+            metrics.PUBLISH_FAILURES.labels(what=what).inc()
+            _LOG.warning("dispatch.failed", what=what, error=type(error).__name__)
+            return False
+        return True
+
+
+def headers(app: Celery, member: Member) -> dict[str, Any]:
+    """What makes a message a member of its chord, on the first copy as on the tenth."""
+    return {
+        "task_id": member.task_id,
+        "group_id": member.group_id,
+        "group_index": member.group_index,
+        "chord": _body(app, member),
+        "queue": "render",
+        "ignore_result": True,
+        "add_to_parent": False,
+    }
+
+
+def _body(app: Celery, member: Member) -> Signature[Any]:
+    options = {"task_id": body_id(member.job_id, member.round), "queue": "control", "ignore_result": True}
+    return app.signature("finish_job", args=(str(member.job_id),), immutable=True, options=options)
