@@ -62,6 +62,11 @@ class Watchdog:
         # all and lives as long as the stack.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stack-starter")
 
+    @property
+    def pid(self) -> int:
+        """The process id of the script that watches."""
+        return self._script.pid
+
     def start(self, program: Program, log: Path) -> subprocess.Popen[bytes]:
         """Start a program as the leader of a group that the watchdog knows."""
         return self._starter.submit(self._start, program, log).result()
