@@ -82,7 +82,7 @@ def _move(services: Services, hold: Hold, *, fresh: bool) -> tuple[Hold, Answer,
         _keep_knowledge(services, before, answer)
         raise
     metrics.STEPS.labels(state=before.asset.state, answer=type(answer).__name__).inc()
-    _afterwards(services, before, hold, answer, events)
+    _follow_up(services, before, hold, answer, events)
     if decision.wait is None:
         return hold, answer, _OVER
     if decision.wait == NOW:
@@ -143,6 +143,15 @@ def _result(stored: Stored) -> dict[str, object]:
         "size_bytes": stored.size_bytes,
         "duration_seconds": stored.duration_seconds,
     }
+
+
+def _follow_up(services: Services, before: Hold, after: Hold, answer: Answer, events: list[Event]) -> None:
+    """What is committed stays committed, whatever happens to those who should hear of it; the sweeper tells them."""
+    try:
+        _afterwards(services, before, after, answer, events)
+    except Exception as error:  # noqa: BLE001 - a courtesy that fails must not undo a step that was taken
+        _LOG.exception("step.follow_up_failed")
+        metrics.STEP_ERRORS.labels(error=type(error).__name__).inc()
 
 
 def _afterwards(services: Services, before: Hold, after: Hold, answer: Answer, events: list[Event]) -> None:

@@ -100,7 +100,7 @@ class Jobs:
     def totals(self, job_id: UUID) -> dict[str, int]:
         """Mean progress, and how many clips are complete, failed, and there are."""
         query = select(
-            func.coalesce(func.sum(assets.c.progress) / func.greatest(func.count(), 1), 0).label("progress"),
+            func.coalesce(func.sum(assets.c.progress) // func.greatest(func.count(), 1), 0).label("progress"),
             func.count().filter(assets.c.state == State.DONE).label("complete"),
             func.count().filter(assets.c.state == State.FAILED).label("failed"),
             func.count().label("total"),
