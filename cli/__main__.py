@@ -1,0 +1,5 @@
+"""Lets ``python -m cli`` be ``dailies``."""
+
+from cli.main import main
+
+main()
