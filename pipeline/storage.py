@@ -1,6 +1,6 @@
 """Our files in S3: what is stored, and the links under which people fetch it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +14,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline.domain.errors import NotFound, Unavailable
+from pipeline.domain.errors import Unavailable
 
 DAY_SECONDS = 86_400
 
@@ -47,7 +47,7 @@ _EXISTS_ALREADY = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """An S3 account and its buckets; raises ``Unavailable`` whenever it can't be reached or won't serve.
+    """An S3 account and its buckets; raises ``Unavailable`` for whatever it can't reach, do or find.
 
     ``endpoint_url`` None is Amazon itself, keys None are the machine's own role. ``public_endpoint_url`` is the
     address under which the links' readers know the same server. Safe to share between threads.
@@ -63,9 +63,9 @@ class Storage:
 
     def ensure_buckets(self) -> None:
         """Create the buckets that are missing."""
-        for bucket in self.buckets:
-            with _translated():
-                if not self._has(bucket):
+        with _translated():
+            for bucket in self.buckets:
+                if not _found(lambda: self._client.head_bucket(Bucket=bucket)):  # noqa: B023 -- called at once
                     self._create(bucket)
 
     def put_file(self, bucket: str, key: str, path: Path, content_type: str) -> None:
@@ -81,18 +81,14 @@ class Storage:
             self._client.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
 
     def get_file(self, bucket: str, key: str, path: Path) -> None:
-        """Fetch an object to disk; raises ``NotFound`` when there is none."""
+        """Fetch an object to disk."""
         with _translated():
             self._client.download_file(bucket, key, str(path), Config=_IN_THIS_THREAD)
 
     def exists(self, bucket: str, key: str) -> bool:
         """Whether there is such an object."""
-        try:
-            with _translated():
-                self._client.head_object(Bucket=bucket, Key=key)
-        except NotFound:
-            return False
-        return True
+        with _translated():
+            return _found(lambda: self._client.head_object(Bucket=bucket, Key=key))
 
     def link(self, bucket: str, key: str, *, filename: str | None = None) -> str:
         """A presigned link, good for ``link_seconds`` (R39); with a filename the browser saves it under that."""
@@ -112,11 +108,8 @@ class Storage:
 
     def ping(self) -> None:
         """Raise ``Unavailable`` unless the first bucket is there and ours."""
-        try:
-            with _translated():
-                self._client.head_bucket(Bucket=self.buckets[0])
-        except NotFound as error:
-            raise Unavailable(f"the bucket {self.buckets[0]} does not exist") from error
+        with _translated():
+            self._client.head_bucket(Bucket=self.buckets[0])
 
     @cached_property
     def _client(self) -> Any:
@@ -137,15 +130,6 @@ class Storage:
             config=_CONFIG,
         )
 
-    def _has(self, bucket: str) -> bool:
-        try:
-            self._client.head_bucket(Bucket=bucket)
-        except ClientError as error:
-            if _code(error) in _MISSING:
-                return False
-            raise
-        return True
-
     def _create(self, bucket: str) -> None:
         # Amazon's oldest region is the one that must not be named.
         place = {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
@@ -159,15 +143,24 @@ class Storage:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn what boto3 raises into our own errors; its messages name keys and hosts, so they stay in the cause."""
+    """Turn what boto3 raises into our own error; its messages name keys and hosts, so they stay in the cause."""
     try:
         yield
     except ClientError as error:
-        if _code(error) in _MISSING:
-            raise NotFound("there is no such file in storage") from error
-        raise Unavailable(f"storage refused: {_code(error)}") from error
+        missing = _code(error) in _MISSING
+        raise Unavailable("it is not in storage" if missing else f"storage refused: {_code(error)}") from error
     except (BotoCoreError, Boto3Error) as error:
         raise Unavailable(f"storage does not answer: {type(error).__name__}") from error
+
+
+def _found(head: Callable[[], object]) -> bool:
+    try:
+        head()
+    except ClientError as error:
+        if _code(error) in _MISSING:
+            return False
+        raise
+    return True
 
 
 def _code(error: ClientError) -> str:

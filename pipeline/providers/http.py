@@ -22,6 +22,7 @@ MAX_JSON_BYTES = 256 * KIB
 MAX_LIST_BYTES = 4 * KIB * KIB
 MAX_TEXT = 500
 MAX_DIGITS = 20
+MIN_SECRET = 16
 MAX_WAIT_SECONDS = 900.0
 
 ASKING = Limits()
@@ -84,7 +85,8 @@ class Client:
 
     def __init__(self, credentials: Credentials, authorization: str) -> None:
         self.base_url = credentials.base_url.rstrip("/")
-        self._token = credentials.token.encode()
+        # A short token is a simulator's, and might be a word of the answer.
+        self._secret = credentials.token.encode() if len(credentials.token) >= MIN_SECRET else None
         self._headers = {
             "Authorization": authorization,
             "Accept": "application/json",
@@ -115,7 +117,7 @@ class Client:
             if len(body) > limits.max_bytes:
                 break
         whole = len(body) <= limits.max_bytes
-        clean = bytes(body).replace(self._token, b"[token]") if self._token else bytes(body)
+        clean = bytes(body).replace(self._secret, b"[token]") if self._secret else bytes(body)
         return Reply(status=response.status_code, headers=response.headers, body=clean, whole=whole)
 
 
@@ -175,7 +177,7 @@ def _seconds(value: Any) -> float | None:
 def _seconds_until(http_date: str, now: datetime) -> float | None:
     try:
         then = parsedate_to_datetime(http_date)
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None
     return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() - now.timestamp()
 
@@ -202,9 +204,9 @@ def _bounded(number: str) -> int:
     return int(number)
 
 
-def text(value: object, limit: int = MAX_TEXT) -> str:
+def text(words: str, limit: int = MAX_TEXT) -> str:
     """A provider's words made harmless: one line, no control characters or half surrogates, not long."""
-    printable = "".join(c if c.isprintable() else " " for c in str(value)[:limit])
+    printable = "".join(c if c.isprintable() else " " for c in words[:limit])
     return " ".join(printable.split())
 
 

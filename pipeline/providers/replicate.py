@@ -211,7 +211,7 @@ def _outputs(output: object) -> tuple[str, ...]:
         case _:
             candidates = []
     links = [link for link in candidates if isinstance(link, str) and link.startswith(("https://", "http://"))]
-    return tuple(link for link in links if len(link) <= downloads.MAX_URL)[:MAX_OUTPUTS]
+    return tuple(link for link in links if len(link) <= downloads.MAX_URL and link.isprintable())[:MAX_OUTPUTS]
 
 
 def _progress(logs: object) -> int | None:
@@ -223,7 +223,8 @@ def _progress(logs: object) -> int | None:
 
 
 def _error(document: Mapping[str, Any]) -> str:
-    return text(document.get("error") or "the prediction failed without a reason")
+    error = document.get("error")
+    return text(error) if isinstance(error, str) and error else "the prediction failed without a reason"
 
 
 def _refused(code: str, message: str, document: Mapping[str, Any]) -> Refused:
@@ -240,7 +241,8 @@ def _with_verdict_on_content(refused: Refused) -> Refused:
 def _raw(document: Mapping[str, Any]) -> dict[str, Any]:
     """The few fields worth keeping beside an attempt; never its links, which are keys to the files."""
     named = ("id", "status", "error", "created_at", "started_at", "completed_at")
-    kept: dict[str, Any] = {name: text(document[name]) for name in named if document.get(name) is not None}
+    words = {name: document.get(name) for name in named}
+    kept: dict[str, Any] = {name: text(said) for name, said in words.items() if isinstance(said, str)}
     metrics = document.get("metrics")
     if isinstance(metrics, dict):
         numbers = {text(name, 40): value for name, value in metrics.items() if isinstance(value, int | float)}
@@ -255,8 +257,8 @@ def _id(document: Mapping[str, Any]) -> bool:
 
 def _older(entry: Mapping[str, Any], since: datetime) -> bool:
     try:
-        created_at = datetime.fromisoformat(str(entry.get("created_at")))
-    except ValueError:
+        created_at = datetime.fromisoformat(entry["created_at"])
+    except (KeyError, TypeError, ValueError):
         return False
     return created_at.replace(tzinfo=created_at.tzinfo or UTC) < since
 

@@ -68,7 +68,7 @@ def call(
     ``check_peer`` is told the address really connected to, before a byte of the request leaves; it raises
     ``OSError`` to stop there.
     """
-    line = _Line(check_peer)
+    line, too_late = _Line(check_peer), f"no whole answer within {limits.total_seconds:.0f} s"
     try:
         request = requests.Request(method, url, headers=dict(headers), data=body).prepare()
         with (
@@ -78,12 +78,11 @@ def call(
             result = consume(response)
     except tuple(kind for kind, _ in FAILURES) as error:
         sentence = next(words for kind, words in FAILURES if isinstance(error, kind))
-        return Failed(message=f"{sentence} ({type(error).__name__})", sent=line.stood)
+        message = too_late if line.late else f"{sentence} ({type(error).__name__})"
+        return Failed(message=message, sent=line.stood)
     finally:
         line.close()
-    if line.late:
-        return Failed(message=f"no whole answer within {limits.total_seconds:.0f} s", sent=line.stood)
-    return result
+    return Failed(message=too_late, sent=line.stood) if line.late else result
 
 
 class _Line(HTTPAdapter):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from pipeline.domain.errors import NotFound, Unavailable
+from pipeline.domain.errors import Unavailable
 from pipeline.storage import Storage
 from tests.servers import ObjectStore
 
@@ -87,13 +87,15 @@ def test_links_name_the_public_address(storage: Storage) -> None:
     assert urlsplit(public.link(BUCKET, "a.mp4"))[:3] == ("https", "files.example.test", f"/{BUCKET}/a.mp4")
 
 
-def test_an_object_is_fetched_back_to_disk_and_a_missing_one_is_not_found(storage: Storage, tmp_path: Path) -> None:
+def test_an_object_is_fetched_back_to_disk_and_a_missing_one_is_said_to_be_missing(
+    storage: Storage, tmp_path: Path
+) -> None:
     storage.put_bytes(BUCKET, "c.jpg", b"picture", "image/jpeg")
     storage.get_file(BUCKET, "c.jpg", tmp_path / "c.jpg")
     assert (tmp_path / "c.jpg").read_bytes() == b"picture"
     assert storage.exists(BUCKET, "c.jpg")
     assert not storage.exists(BUCKET, "d.jpg")
-    with pytest.raises(NotFound):
+    with pytest.raises(Unavailable, match="not in storage"):
         storage.get_file(BUCKET, "d.jpg", tmp_path / "d.jpg")
     assert not (tmp_path / "d.jpg").exists()
 

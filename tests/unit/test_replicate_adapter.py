@@ -7,7 +7,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.domain.answers import Accepted, Busy, Finished, Reason, Refused, Silent, Unknown, Working
 from pipeline.providers import PROVIDERS, http, signature, wire
@@ -300,7 +302,7 @@ def test_an_endless_trickle_of_bytes_is_cut_at_the_deadline(monkeypatch: pytest.
         got = adapter.submit(ORDER)
         hung_up.set()
         thread.join()
-    assert isinstance(got, Unknown)
+    assert got == Unknown(message="no whole answer within 0 s")
 
 
 @pytest.mark.parametrize(
@@ -441,6 +443,8 @@ def test_a_succeeded_prediction_is_finished_with_its_links(
         (prediction(status="succeeded", output=None, data_removed=True), "lost", True),
         (prediction(status="succeeded", output=[]), "provider_error", True),
         (prediction(status="succeeded", output="file:///etc/passwd"), "provider_error", True),
+        (prediction(status="succeeded", output="https://f.test/a\0.mp4"), "provider_error", True),
+        (prediction(status="succeeded", output="https://f.test/" + "a" * 5000), "provider_error", True),
     ],
 )
 def test_a_prediction_that_came_to_nothing_is_refused(
@@ -626,6 +630,43 @@ def test_a_webhook_that_is_not_genuine_is_forged(
 ) -> None:
     got = replicate.read_webhook(headers, body, secret=SECRET, now=SENT_AT + timedelta(minutes=minutes))
     assert isinstance(got, Forged)
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_%%%", "whsec_é", "whsec_MfKQ"])
+def test_a_webhook_under_another_secret_is_forged_whatever_the_secret(replicate: Replicate, secret: str) -> None:
+    assert isinstance(replicate.read_webhook(signed(BODY), BODY, secret=secret, now=SENT_AT), Forged)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = ("status", "output", "error", "logs", "metrics", "created_at", "data_removed", "completed_at")
+
+
+@given(
+    st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, JSON)),
+    st.sampled_from(["starting", "succeeded", "failed", None]),
+)
+def test_whatever_a_provider_sends_is_read_to_an_answer_that_can_be_stored(
+    fields: dict[str, Any], status: str | None
+) -> None:
+    body = json.dumps({"id": "abc", **fields, **({"status": status} if status else {})}).encode()
+    adapter = Replicate(Credentials(base_url="http://127.0.0.1:1", token=TOKEN))
+    got = adapter.read_webhook(signed(body), body, secret=SECRET, now=SENT_AT)
+    if isinstance(got, WebhookNews):
+        stored = json.dumps(asdict(got.answer), allow_nan=False)
+        assert "\\u0000" not in stored
+        assert "\\ud8" not in stored
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_field_as_deep_as_a_parser_goes_is_read_too(replicate: Replicate, server: Server, field: str) -> None:
+    deep = b"[" * 900 + b"]" * 900
+    whole = json.dumps(prediction(status="failed")).encode()
+    server.plays(Scripted(200, b'%s, "%s": %s}' % (whole[:-1], field.encode(), deep)))
+    assert isinstance(replicate.status(PREDICTION_ID), Refused | Working | Silent)
 
 
 @pytest.mark.parametrize(
