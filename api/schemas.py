@@ -1,0 +1,282 @@
+"""What the documents of the API look like in `/openapi.json`; a test holds them to what is really answered."""
+
+from typing import Any, Literal
+
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.schema import Schema
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.types import ResponseDict
+from pydantic import BaseModel
+
+from api.problems import MIME_TYPE
+from pipeline.domain.answers import Reason
+from pipeline.domain.asset import State
+from pipeline.domain.job import JobState, Status
+from pipeline.domain.spec import JobSpec
+from pipeline.steer import Changes
+
+_REFERENCE = "#/components/schemas/{model}"
+
+Json = dict[str, Any]
+
+
+class Links(BaseModel):
+    """Where everything about a job is, as paths below the API's root."""
+
+    self: str
+    clips: str
+    events: str
+    page: str
+
+
+class Accepted(BaseModel):
+    """A job that was taken in; nothing has been sent to a provider yet."""
+
+    id: str
+    state: JobState
+    links: Links
+    estimate_cents: int
+    retry_after_ms: int
+    warnings: list[str]
+
+
+class PricedScene(BaseModel):
+    """How one scene would be asked for, and the price of one attempt."""
+
+    index: int
+    model: str
+    target_seconds: float
+    asked_seconds: float
+    estimate_cents: int
+
+
+class Priced(BaseModel):
+    """What a job would cost; nothing was stored."""
+
+    dry_run: Literal[True]
+    estimate_cents: int
+    warnings: list[str]
+    scenes: list[PricedScene]
+
+
+class Waiting(BaseModel):
+    """Why a clip waits."""
+
+    reason: Reason
+    place: int | None
+    about_seconds: float | None
+    account: str
+
+
+class Action(BaseModel):
+    """Something that can be done next."""
+
+    label: str
+    method: str | None
+    href: str | None
+
+
+class Failure(BaseModel):
+    """Why an attempt failed."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class ClipError(Failure):
+    """Why a clip failed, and what can be done about it."""
+
+    actions: list[Action]
+
+
+class Clip(BaseModel):
+    """One clip; `status` is for people and old clients, `state` is our own word."""
+
+    clip_id: str
+    scene_id: str
+    index: int
+    description: str | None
+    status: Status
+    state: State
+    progress: int
+    url: str | None
+    thumbnail_url: str | None
+    duration: float | None
+    requested_duration: float | None
+    original_target_duration: float | None
+    aspect_ratio: str | None
+    provider: str
+    model: str
+    attempts: int
+    timeout_retries: int
+    cost_cents: int
+    sha256: str | None
+    error_message: str | None
+    error: ClipError | None
+    waiting: Waiting | None
+    created_at: str
+    updated_at: str
+    finished_at: str | None
+
+
+class Take(BaseModel):
+    """One paid try at a clip."""
+
+    attempt_id: str
+    number: int
+    state: State
+    prompt: str
+    seed: int | None
+    provider: str
+    account: str
+    model: str
+    prediction_id: str | None
+    cost_cents: int
+    error: Failure | None
+    started_at: str
+    accepted_at: str | None
+    finished_at: str | None
+
+
+class ClipWithTakes(Clip):
+    """One clip with every attempt at it."""
+
+    takes: list[Take]
+
+
+class Film(BaseModel):
+    """All clips in one file, in scene order."""
+
+    url: str
+    duration: float | None
+    thumbnail_url: str | None
+
+
+class ClipCounts(BaseModel):
+    """How many clips there are."""
+
+    total: int
+    complete: int
+    failed: int
+
+
+class JobSummary(BaseModel):
+    """A job as the list shows it."""
+
+    id: str
+    title: str
+    state: JobState
+    progress: int
+    clips: ClipCounts
+    aspect_ratio: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    total_seconds: float | None
+    min_clips: int
+    priority: str
+    metadata: Json
+    estimate_cents: int
+    actual_cents: int
+    links: Links
+
+
+class Job(JobSummary):
+    """A job with all of its clips."""
+
+    consistency_context: str | None
+    retry_after_ms: int
+    film: Film | None
+    video_clips: list[Clip]
+
+
+class JobPage(BaseModel):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobSummary]
+    has_more: bool
+    next_start_index: int | None
+
+
+class ClipPage(BaseModel):
+    """A page of clips, in scene order."""
+
+    clips: list[Clip]
+    has_more: bool
+    next_start_index: int | None
+
+
+class Models(BaseModel):
+    """Rows of the catalogue."""
+
+    models: list[Json]
+
+
+class WrongField(BaseModel):
+    """One field that can't be accepted: where, what it was, what would be."""
+
+    field: str
+    value: Any
+    allowed: Any
+    message: str
+
+
+class Problem(BaseModel):
+    """Why something can't be done, and what to do next (RFC 9457). `code` is a stable word."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    actions: list[Action]
+    request_id: str
+    errors: list[WrongField]
+
+
+#: The bodies that are documented here and parsed by the use cases.
+_BODIES: tuple[type[BaseModel], ...] = (JobSpec, Changes, Problem)
+
+
+def bodies() -> dict[str, Schema]:
+    """The components that ``body`` and ``refusals`` refer to."""
+    found: dict[str, Schema] = {}
+    for model in _BODIES:
+        schema = model.model_json_schema(ref_template=_REFERENCE)
+        parts = schema.pop("$defs", {}) | {model.__name__: schema}
+        found |= {name: Schema(**part) for name, part in parts.items()}
+    return found
+
+
+def body(model: type[BaseModel], *, required: bool = True) -> Json:
+    """An operation's request body, for the documentation alone."""
+    schema = {"schema": {"$ref": _REFERENCE.format(model=model.__name__)}}
+    return {"requestBody": {"required": required, "content": {"application/json": schema}}}
+
+
+def documented(name: str, import_name: str, *, url_prefix: str, about: str) -> APIBlueprint:
+    """A blueprint whose operations stand in the documentation, each under its function's name."""
+    return APIBlueprint(
+        name,
+        import_name,
+        url_prefix=url_prefix,
+        abp_tags=[Tag(name=name, description=about)],
+        abp_security=[{"key": []}],
+        abp_responses=_refusals(),
+        operation_id_callback=_operation_id,
+    )
+
+
+def _operation_id(*, name: str, path: str, method: str) -> str:  # noqa: ARG001 - flask-openapi3 passes all three
+    return name
+
+
+def _refusals() -> ResponseDict:
+    """How every operation says no."""
+    content = {MIME_TYPE: {"schema": {"$ref": _REFERENCE.format(model=Problem.__name__)}}}
+    return {
+        "422": {"description": "What was asked can't be done; nothing was stored.", "content": content},
+        "default": {"description": "Any other refusal.", "content": content},
+    }

@@ -1,0 +1,119 @@
+"""An API for tests: the real app around real services, with a carrier that only remembers."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from flask.testing import FlaskClient
+from flask_openapi3.openapi import OpenAPI
+
+from api.app import create_app
+from pipeline.database.keys import Caller, Keys
+from pipeline.domain.member import Member
+from pipeline.services import Services, build
+from pipeline.settings import Settings
+
+SECRET_KEY = "a secret of thirty-two characters or more"
+FILES_URL = "http://files.example:9000"
+NOWHERE = "127.0.0.1:1"  # where nobody listens: a question to it fails at once
+
+
+@dataclass(frozen=True)
+class RecordingCarrier:
+    """Remembers what would have been published."""
+
+    started: list[UUID] = field(default_factory=list)
+    woken: list[UUID] = field(default_factory=list)
+
+    def start(self, job_id: UUID) -> None:
+        self.started.append(job_id)
+
+    def chord(self, job_id: UUID, round_: int, members: Sequence[Member]) -> bool:
+        raise NotImplementedError((job_id, round_, members))
+
+    def members(self, members: Sequence[Member]) -> None:
+        self.woken.extend(member.asset_id for member in members)
+
+    def finish(self, job_id: UUID) -> None:
+        raise NotImplementedError(job_id)
+
+    def film(self, job_id: UUID) -> None:
+        raise NotImplementedError(job_id)
+
+    def thumbnail(self, clip_id: UUID) -> None:
+        raise NotImplementedError(clip_id)
+
+
+def settings(**more: Any) -> Settings:
+    """Settings of an API whose servers are away, unless ``more`` says where they are."""
+    away = Settings(
+        database_url=f"postgresql+psycopg2://nobody:secret-of-postgres@{NOWHERE}/nothing",
+        redis_url=f"redis://:secret-of-redis@{NOWHERE}/0",
+        s3_endpoint_url=FILES_URL,
+        s3_access_key_id="access",
+        s3_secret_access_key="secret-of-s3",
+        secret_key=SECRET_KEY,
+        replicate_api_token="r8_token",
+    )
+    return replace(away, **more)
+
+
+@dataclass(frozen=True)
+class Web:
+    """A running app and how to speak to it."""
+
+    app: OpenAPI
+    services: Services
+    carrier: RecordingCarrier
+
+    def client(self, key: str | None = None) -> FlaskClient:
+        """A program with this key, or a stranger."""
+        client = self.app.test_client()
+        if key is not None:
+            client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+        return client
+
+    def key(self, owner: str) -> str:
+        """A new key for an owner; needs Postgres."""
+        return self.services.store.keys.create(owner=owner, name="test")[1]
+
+
+@contextmanager
+def web(told: Settings, *, change: Callable[[Services], Services] = lambda services: services) -> Iterator[Web]:
+    """The app with these settings; ``change`` replaces parts of its services."""
+    carrier = RecordingCarrier()
+    services = change(build(told, carrier))
+    try:
+        yield Web(create_app(services), services, carrier)
+    finally:
+        services.close()
+
+
+class KnownKeys:
+    """Keys kept in memory, for an API without Postgres; revoke by removing."""
+
+    def __init__(self, owners: Mapping[str, str]) -> None:
+        self.callers = {
+            key: Caller(key_id=uuid4(), owner_id=uuid4(), owner=owner, name="test") for key, owner in owners.items()
+        }
+        self.asked = 0
+
+    def caller(self, key: str) -> Caller | None:
+        self.asked += 1
+        return self.callers.get(key)
+
+    def caller_by_id(self, key_id: UUID) -> Caller | None:
+        self.asked += 1
+        return next((caller for caller in self.callers.values() if caller.key_id == key_id), None)
+
+    def know(self, services: Services) -> Services:
+        """The services with these keys instead of the stored ones."""
+        return replace(services, store=replace(services.store, keys=cast("Keys", self)))
+
+
+def storyboard(scenes: int = 2, **more: Any) -> dict[str, Any]:
+    """A job body that can be made."""
+    shots = [{"description": f"Shot {number}: the lighthouse at dusk", "duration": 5} for number in range(scenes)]
+    return {"title": "The lighthouse", "model": "replicate/seedance-1-pro", "scenes": shots, **more}
