@@ -41,6 +41,7 @@ class Settings:
     settle_absent_after_seconds: float = 0.0
     ask_person_after_seconds: float = 3600.0
     sweep_seconds: float = 5.0
+    worker_metrics_port: int = 0
     broker_visibility_timeout_seconds: int = 180
     ffmpeg_bin: str = ""
     catalogue_dir: str = ""
@@ -78,3 +79,11 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
     if complaints := complaints + settings.complaints():
         raise SettingsError("; ".join(complaints))
     return settings
+
+
+def database_url(environment: Mapping[str, str] | None = None) -> str:
+    """The one setting that keys and migrations need. Raises SettingsError when it is not set."""
+    source = os.environ if environment is None else environment
+    if url := source.get("DATABASE_URL", "").strip():
+        return url
+    raise SettingsError("DATABASE_URL is not set")

@@ -5,6 +5,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging, task_postrun, worker_ready
+from prometheus_client import start_http_server
 
 from pipeline import logs
 from pipeline.services import Services, build
@@ -29,6 +30,8 @@ def _set_up_logs(**_: Any) -> None:
 
 @worker_ready.connect
 def _say_ready(**_: Any) -> None:
+    if port := read().worker_metrics_port:
+        start_http_server(port, addr="127.0.0.1")
     logs.get(__name__).info("worker.ready")
 
 
