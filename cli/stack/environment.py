@@ -88,7 +88,7 @@ def provider(known: Mapping[str, str], addresses: Addresses, folder: Path) -> di
     return {
         "PUBLIC_URL": addresses.api_url,
         "REPLICATE_API_TOKEN": token,
-        "REPLICATE_BASE_URL": f"{addresses.simulator_url}/v1",
+        "REPLICATE_BASE_URL": addresses.simulator_url,
         "REPLICATE_WEBHOOK_SECRET": webhook_secret,
         "SIMULATOR_HOST": "127.0.0.1",
         "SIMULATOR_PORT": str(addresses.simulator),

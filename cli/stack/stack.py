@@ -1,5 +1,6 @@
 """The whole stack on this machine: embedded servers, the simulator and the processes of docker-compose.yml."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -30,6 +31,7 @@ SERVERS: dict[str, tuple[Callable[[Path, Port], Server], str]] = {
 }
 PULSE = {"api": "/readyz", "flower": "/healthcheck", "simulator": "/_sim/stats"}
 COMMAND_SECONDS = 60
+RESTARTS, RESTART_SECONDS = 5, 1.0
 
 
 def silent(_words: str) -> None:
@@ -41,6 +43,7 @@ class Stack:
 
     ``services`` names the services of docker-compose.yml to run (default: all); ``more`` is set on top of the caller's
     environment. Servers whose address is set there, and the simulator when a provider's key is, are not started.
+    With ``keep_logs`` the logs are copied into that folder at the end.
     """
 
     def __init__(
@@ -48,10 +51,12 @@ class Stack:
         services: Collection[str] | None = None,
         more: Mapping[str, str] | None = None,
         announce: Callable[[str], None] = silent,
+        keep_logs: Path | None = None,
     ) -> None:
         self._compose = compose.read()
         self._wanted = set(self._compose if services is None else services)
         self._announce = announce
+        self._keep_logs = keep_logs
         self.environment = environment.base(more or {})
         self.servers: dict[str, Server] = {}
         self.processes: dict[str, Process] = {}
@@ -100,12 +105,14 @@ class Stack:
         self.processes[name].stop()
 
     def start(self, name: str) -> None:
-        """Start a stopped service at its old address and wait until it answers."""
+        """Start a stopped or killed service at its old address and wait until it answers."""
         process = self.processes[name]
         process.start()
-        if name not in self.servers:
+        if name in self.servers:
+            self._insist(process)
+        else:
             self._supervisor.watch(process)
-        process.wait_until_ready()
+            process.wait_until_ready()
 
     def restart(self, name: str, *, keep_data: bool = True) -> None:
         """Stop and start one service at the same address; a server with its data or with none."""
@@ -138,10 +145,6 @@ class Stack:
         answer = self.run("dailies", "keys", "create", "--owner", owner, "--name", name, "--json")
         return str(json.loads(answer)["key"])
 
-    def save_logs(self, folder: Path) -> None:
-        """Copy the logs to where they outlive the stack."""
-        shutil.copytree(self.log_folder, folder, dirs_exist_ok=True)
-
     def close(self) -> None:
         """Stop the application first and the stores last; then nothing is left, not even the run folder."""
         self._supervisor.close()
@@ -151,7 +154,20 @@ class Stack:
         self._watchdog.close()
         for port in self._ports.values():
             port.release()
+        if self._keep_logs:
+            shutil.copytree(self.log_folder, self._keep_logs, dirs_exist_ok=True)
         self._folder.remove()
+
+    @staticmethod
+    def _insist(server: Process) -> None:
+        """A killed PostgreSQL can't start again before the last of its old processes has noticed."""
+        for _ in range(RESTARTS):
+            with contextlib.suppress(StackError):
+                server.wait_until_ready()
+                return
+            time.sleep(RESTART_SECONDS)
+            server.start()
+        server.wait_until_ready()
 
     def _start_servers(self) -> None:
         wanted = {name: pair for name, pair in SERVERS.items() if name in self._wanted}
