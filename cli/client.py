@@ -14,7 +14,7 @@ from pipeline.domain.errors import DailiesError
 
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 30.0
-_FIRST_ERROR = 400
+_FIRST_ERROR, _FIRST_SERVER_ERROR = 400, 500
 _GATEWAY_ERRORS = frozenset({502, 503, 504})
 
 
@@ -185,7 +185,7 @@ def _refusal(answer: requests.Response, base_url: str) -> Refused | Unreachable:
         str(problem.get("detail") or problem.get("title") or f"the server answered {answer.status_code}"),
         tuple(each for each in problem.get("errors") or () if isinstance(each, dict)),
         problem.get("request_id"),
-        retryable=bool(problem.get("retryable")),
+        retryable=bool(problem.get("retryable")) or answer.status_code >= _FIRST_SERVER_ERROR,
     )
 
 
