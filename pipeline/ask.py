@@ -2,10 +2,11 @@
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 from pipeline import metrics
 from pipeline.domain import webhook as addresses
-from pipeline.domain.answers import Answer, Busy, Reason, Silent, Unknown, Withdrawn
+from pipeline.domain.answers import Answer, Busy, Finished, Reason, Refused, Silent, Unknown, Withdrawn
 from pipeline.domain.asset import State
 from pipeline.domain.attempt import Attempt
 from pipeline.domain.errors import DailiesError, Unavailable
@@ -18,11 +19,14 @@ from pipeline.settle import settle
 
 # A worker that slept this long since it wrote the intent may have lost its claim, so it does not send.
 _FRESH_SECONDS = 5.0
+# A prediction that was just bought may not be readable everywhere yet: too early a 404 would buy it twice.
+_READ_LAG = timedelta(seconds=60)
 
 
 def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
     """The one question that this state asks of the world."""
     news = hold.news.answer if hold.news else None
+    last_word = news if isinstance(news, Finished | Refused) else None
     match hold.asset.state:
         case State.WAITING:
             return Withdrawn() if hold.cancelled else _admit(services, hold)
@@ -32,9 +36,9 @@ def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
         case State.UNCERTAIN:
             return news or settle(services, hold, _attempt(hold))
         case State.RENDERING:
-            return news or (Withdrawn() if hold.cancelled else _look(services, hold))
+            return last_word or (Withdrawn() if hold.cancelled else news or _look(services, hold, _attempt(hold)))
         case State.CANCELLING:
-            return news or services.provider(hold.account).cancel(_prediction(hold))
+            return last_word or services.provider(hold.account).cancel(_prediction(hold))
         case State.FETCHING:
             return Withdrawn() if hold.cancelled else fetch(services, hold, _attempt(hold))
         case _:
@@ -47,16 +51,26 @@ def _submit(services: Services, hold: Hold, attempt: Attempt) -> Answer:
         return Silent(message="this worker was paused before it could send")
     model = services.catalogue.model(attempt.model)
     hook = addresses.address(services.settings.public_url, services.settings.secret_key, hold.provider, str(attempt.id))
-    order = Order(model=model.provider_model, version=model.version, input=attempt.input, webhook_url=hook)
+    order = Order(
+        model=model.provider_model,
+        version=model.version,
+        input=attempt.input,
+        webhook_url=hook,
+        # Should we lose sight of it, the provider ends it by itself; its own queue may double its time.
+        cancel_after_seconds=int(2 * model.hard_limit_seconds),
+    )
     answer: Answer = services.provider(hold.account).submit(order)
     return _paused(services, hold, answer)
 
 
-def _look(services: Services, hold: Hold) -> Answer:
+def _look(services: Services, hold: Hold, attempt: Attempt) -> Answer:
     """Ask the provider how it goes; free, but counted against the account's window."""
     if wait := services.limiter.ask(services.limits(hold.account)):
         return Busy(reason=Reason.RATE, wait_seconds=wait)
-    return _paused(services, hold, services.provider(hold.account).status(_prediction(hold)))
+    answer: Answer = services.provider(hold.account).status(_prediction(hold))
+    if isinstance(answer, Refused) and answer.code == "lost" and services.now() - attempt.intent_at < _READ_LAG:
+        return Silent(message="the provider does not show the prediction yet")
+    return _paused(services, hold, answer)
 
 
 def _paused(services: Services, hold: Hold, answer: Answer) -> Answer:

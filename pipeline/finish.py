@@ -6,6 +6,7 @@ is read from Postgres, never from the results of tasks.
 
 import tempfile
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -16,9 +17,10 @@ from pipeline.domain.document import ClipRow, JobRow, clip_document, total_secon
 from pipeline.domain.errors import BrokenMedia, Unavailable
 from pipeline.domain.events import Event, EventType
 from pipeline.domain.job import HAS_FILM, JobState, outcome
+from pipeline.keeper import kept
 from pipeline.services import Services
 
-FILM_CLAIM = timedelta(seconds=180)
+FILM_CLAIM = timedelta(seconds=30)
 _MAX_FILM_TRIES = 3
 _THUMBNAIL = (320, 180)
 _LOG = logs.get(__name__)
@@ -40,7 +42,8 @@ def make_film(services: Services, job_id: UUID) -> None:
         return
     clips = services.store.jobs.clips(job_id)[job_id]
     state = outcome([c.state for c in clips], min_clips=job.min_clips, cancelled=job.cancel_requested_at is not None)
-    film = _film(services, job, clips, last=number >= _MAX_FILM_TRIES) if state in HAS_FILM else None
+    with kept(partial(services.store.runs.keep_film, job_id, FILM_CLAIM), FILM_CLAIM):
+        film = _film(services, job, clips, last=number >= _MAX_FILM_TRIES) if state in HAS_FILM else None
     _close(services, job, clips, state, film)
 
 

@@ -6,11 +6,9 @@ came of it behind the fence, and says how long until somebody should look again.
 
 import random
 import secrets
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from pipeline import logs, metrics
@@ -19,10 +17,11 @@ from pipeline.domain.answers import Accepted, Answer, Granted, Refused, Silent, 
 from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, Decision, State
 from pipeline.domain.attempt import NewAttempt, attempt_id, consequence
 from pipeline.domain.decide import NOW, decide
-from pipeline.domain.errors import StaleClaim, Unavailable
+from pipeline.domain.errors import StaleClaim
 from pipeline.domain.events import ClipRef, Event, changes
 from pipeline.domain.hold import Change, Hold, NotClaimed
 from pipeline.domain.order import Shot, compose_input
+from pipeline.keeper import kept
 from pipeline.services import Services
 
 # How long a dead worker's row stays closed; a living one extends it while a slow call is under way.
@@ -72,7 +71,8 @@ def _move(services: Services, hold: Hold, *, fresh: bool) -> tuple[Hold, Answer,
     """Ask, decide, apply once; a Verdict when the asset now has to wait or is over."""
     before = hold
     policy = services.policy(hold.model)
-    with _held(services, hold), metrics.STEP_SECONDS.labels(state=before.asset.state).time():
+    extend = partial(services.store.steps.extend, hold, CLAIM)
+    with kept(extend, CLAIM), metrics.STEP_SECONDS.labels(state=before.asset.state).time():
         answer = ask(services, hold, fresh=fresh)
     decision = _jittered(decide(before.asset, answer, policy, services.now()))
     keep = CLAIM if decision.wait == NOW else None
@@ -97,8 +97,9 @@ def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) 
     clip = ClipRef(job_id=str(hold.member.job_id), clip_id=str(hold.asset_id), index=hold.index)
     stored = answer if isinstance(answer, Stored) else None
     attempt = consequence(hold.asset.state, answer, decision)
-    if attempt and hold.news and hold.attempt and hold.attempt.prediction_id is None:
-        attempt = replace(attempt, values={**attempt.values, "prediction_id": hold.news.prediction_id})
+    read = hold.news if hold.news and answer is hold.news.answer else None
+    if attempt and read:
+        attempt = replace(attempt, values={**attempt.values, "prediction_id": read.prediction_id})
     return Change(
         decision=decision,
         begin=_begin(services, hold, decision) if isinstance(answer, Granted) else None,
@@ -111,7 +112,7 @@ def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) 
             key=stored.key if stored else None,
             duration_seconds=stored.duration_seconds if stored else None,
         ),
-        read=hold.news,
+        read=read,
     )
 
 
@@ -179,23 +180,3 @@ def _jittered(decision: Decision) -> Decision:
     if not decision.wait:
         return decision
     return replace(decision, wait=decision.wait * random.uniform(1.0, 1.1))  # noqa: S311 - dice, not secrets
-
-
-@contextmanager
-def _held(services: Services, hold: Hold) -> Iterator[None]:
-    """Extend the claim while a call takes long; a worker that is dead or frozen does not, and so loses it."""
-    over = threading.Event()
-
-    def keep() -> None:
-        while not over.wait(CLAIM.total_seconds() / 3):
-            try:
-                services.store.steps.extend(hold, CLAIM)
-            except Unavailable:
-                return
-
-    keeper = threading.Thread(target=keep, daemon=True)
-    keeper.start()
-    try:
-        yield
-    finally:
-        over.set()

@@ -6,7 +6,6 @@ from datetime import timedelta
 from uuid import UUID
 
 from pipeline import logs, metrics
-from pipeline.finish import FILM_CLAIM
 from pipeline.services import Services
 
 _LIMIT = 500
@@ -38,7 +37,7 @@ def sweep(services: Services) -> Findings:
         started=_each(services.store.forgotten.undispatched(grace=_START_GRACE, limit=_LIMIT), services.carrier.start),
         waked=_wake_due(services),
         finished=_each(services.store.forgotten.finished(limit=_LIMIT), services.carrier.finish),
-        films=_each(services.store.forgotten.filmless(grace=FILM_CLAIM / 6, limit=_LIMIT), services.carrier.film),
+        films=_each(services.store.forgotten.filmless(grace=_GRACE, limit=_LIMIT), services.carrier.film),
         thumbnails=_each(
             services.store.forgotten.thumbnailless(grace=_THUMBNAIL_GRACE, limit=_LIMIT), services.carrier.thumbnail
         ),

@@ -97,6 +97,12 @@ class Runs:
         with transaction(self.engine) as connection:
             return int(connection.execute(query).scalar_one_or_none() or 0)
 
+    def keep_film(self, job_id: UUID, lease: timedelta) -> None:
+        """The film is still being made."""
+        query = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.ASSEMBLING)
+        with transaction(self.engine) as connection:
+            connection.execute(query.values(film_claimed_until=_CLOCK + lease))
+
     def close(
         self,
         job_id: UUID,
