@@ -59,7 +59,7 @@ clean: ## remove the environments, the caches and var/
 
 setup: # both environments at once; a second time it costs nothing
 	@$(if $(wildcard $(LOCAL))$(wildcard $(S3)),,echo "setting up, once …";) \
-	$(MAKE) --no-print-directory --jobs=2 $(LOCAL) $(S3)
+	$(MAKE) --silent --no-print-directory --jobs=2 $(LOCAL) $(S3)
 
 setup-test: $(TEST)
 

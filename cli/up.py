@@ -2,43 +2,36 @@
 
 import signal
 
-from rich.console import Console
-
+from cli import screen
 from cli.stack import endings
-from cli.stack.processes import StackError
 from cli.stack.stack import Stack
+from pipeline.domain.errors import DailiesError
 
 
 def run_up() -> int:
     """Start the stack, say how to reach it, and stay until Ctrl-C or SIGTERM."""
-    console = Console(highlight=False)
+    screen.line("Starting the local stack …")
     try:
-        with endings.as_exceptions(), Stack(announce=lambda words: console.print(f"  {words}", style="dim")) as stack:
-            introduce(console, stack)
+        with endings.as_exceptions(), Stack(announce=lambda words: screen.line(f"  {words}")) as stack:
+            introduce(stack, stack.create_key())
             while True:
                 signal.pause()
-    except StackError as error:
-        console.print("The local stack could not be started.", style="red")
-        console.print(str(error), markup=False)
+    except DailiesError as error:
+        screen.complain(f"The local stack could not be started: {error}")
         return 1
     except KeyboardInterrupt:
-        console.print("Stopped; nothing is left.")
+        screen.line("Stopped; nothing is left.")
         return 0
 
 
-def introduce(console: Console, stack: Stack) -> None:
+def introduce(stack: Stack, key: str) -> None:
     """Where everything is, and what opens it."""
     user, _, password = stack.environment["FLOWER_BASIC_AUTH"].partition(":")
-    lines = {
-        "dashboard": stack.addresses.api_url,
-        "API key": stack.create_key(),
-        "Flower": f"{stack.addresses.flower_url}  (user {user}, password {password})",
-        "logs": str(stack.log_folder),
-    }
-    console.print("\n[bold]Dailies is up.[/] Ctrl-C stops it and removes everything it made.\n")
-    for name, value in lines.items():
-        console.print(f"  {name:10} {value}", markup=False, soft_wrap=True)
-    console.print("\n  bin/dailies submit examples/lighthouse.json --watch\n  with", end=" ")
-    console.print(
-        f"DAILIES_URL={stack.addresses.api_url} DAILIES_API_KEY=(the key above)\n", markup=False, soft_wrap=True
-    )
+    screen.line("\nDailies is up; Ctrl-C stops it and removes everything that it made.\n")
+    screen.line(f"  dashboard  {stack.addresses.api_url}")
+    screen.line(f"  API key    {key}")
+    screen.line(f"  Flower     {stack.addresses.flower_url}  (user {user}, password {password})")
+    screen.line(f"  logs       {stack.log_folder}\n")
+    screen.line("In another terminal, the film of the lighthouse:\n")
+    screen.line(f"  export DAILIES_URL={stack.addresses.api_url} DAILIES_API_KEY={key}")
+    screen.line("  bin/dailies submit examples/lighthouse.json --watch\n")

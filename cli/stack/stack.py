@@ -193,6 +193,9 @@ class Stack:
             self._supervisor.watch(process)
         for process in started:
             process.wait_until_ready()
+        if started:
+            names = ", ".join(process.program.name for process in started)
+            self._announce(f"{names}: the commands of docker-compose.yml")
 
     def _locally(self, local: compose.Local) -> list[str]:
         simulated = "SIMULATOR_PORT" in self.environment
