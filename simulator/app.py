@@ -1,5 +1,7 @@
 """Puts a simulator together: its parts, its routes, its server."""
 
+from typing import TYPE_CHECKING
+
 import imageio_ffmpeg
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
@@ -18,8 +20,12 @@ from simulator.stats import Stats
 from simulator.uploads import Uploads
 from simulator.webhooks import Courier
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 LARGEST_BODY_BYTES = 100 * 2**20
 WAITING_CONNECTIONS = 1024
+SILENT_CLIENT_SECONDS = 60
 
 
 def build_parts(settings: Settings) -> Parts:
@@ -86,6 +92,13 @@ def build_app(parts: Parts) -> Flask:
 
 class _QuietHandler(WSGIRequestHandler):
     """No line per request: the control port has the counts."""
+
+    timeout = SILENT_CLIENT_SECONDS
+
+    def connection_dropped(self, error: BaseException, environ: "WSGIEnvironment | None" = None) -> None:
+        """Really close, also when it was us who dropped it."""
+        super().connection_dropped(error, environ)
+        self.close_connection = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass

@@ -74,10 +74,9 @@ class Renderer:
             for index, path in enumerate(self.paths(order)):
                 if not path.exists():
                     self._make(order, index, path)
-        except subprocess.CalledProcessError as broken:
-            log.error("ffmpeg failed for %s: %s", order.id, broken.stderr.decode(errors="replace"))  # noqa: TRY400  # its own words say more than our stack
-        except (OSError, subprocess.TimeoutExpired):
-            log.exception("rendering %s failed", order.id)
+        except (OSError, subprocess.SubprocessError) as broken:
+            words = getattr(broken, "stderr", None) or b""
+            log.warning("%s could not be rendered: %s %s", order.id, broken, words.decode(errors="replace"))
         done(self.ready(order))
 
     def _make(self, order: Order, index: int, path: Path) -> None:
