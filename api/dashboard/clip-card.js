@@ -63,8 +63,8 @@ function Card({ clip, store, open }) {
   const name = `Clip ${clip.index + 1}`;
   return html`
     <article ref=${ref} class=${`card tone-${state}`} data-clip=${clip.index} tabindex="-1" aria-label=${`${name}: ${promptOf(clip)}`}>
-      <div class="picture"><${Inside} clip=${clip} store=${store} open=${open} /></div>
-      <${Bar} clip=${clip} progress=${progress} name=${`${name} progress`} />
+      <div class="picture"><${Inside} clip=${clip} store=${store} open=${open} />
+        <${Bar} clip=${clip} progress=${progress} name=${`${name} progress`} /></div>
       <div class="line">
         <${Icon} name=${state} /><span class="index">${number(clip.index)}</span>
         <span class="said">${text}</span>

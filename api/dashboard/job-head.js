@@ -59,7 +59,8 @@ function Figures({ job, state, count, now }) {
 const cancelWords = (count) => {
   const running = count.moving ? `${plural(count.moving, "prediction is", "predictions are")} running and may be charged. ` : "";
   const waiting = count.waiting ? `${plural(count.waiting, "waiting clip")} will not be made. ` : "";
-  return `${running}${waiting}${plural(count.complete, "saved clip")} ${count.complete === 1 ? "is" : "are"} kept.`;
+  const kept = count.complete ? `${plural(count.complete, "saved clip is", "saved clips are")} kept.` : "";
+  return `${running}${waiting}${kept}`;
 };
 
 function Actions({ job, count, store }) {

@@ -139,7 +139,7 @@ export function NewPage() {
   useTab("New job · Dailies");
   const problem = refused || price.problem;
   const complaints = complaintsOf(problem);
-  const others = otherComplaints(complaints, form.json ? new Set() : shownFields(form.draft));
+  const others = otherComplaints(problem, form.json ? new Set() : shownFields(form.draft));
   const tab = (json, name) => html`<button aria-pressed=${form.json === json ? "true" : "false"} onClick=${() => form.turn(json)}>${name}</button>`;
   return html`
     <div class="page-head"><h1>New job</h1>
