@@ -2,8 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -97,21 +96,20 @@ class Following:
     job_id: UUID
     seq: int
 
-    def told(self) -> Generator[str, None, None]:
+    def told(self) -> Iterator[str]:
         """Everything after ``seq``, for as long as the watcher's key lives."""
         idle = 0
-        with closing(self.services.progress.listen(self.job_id)) as heard:  # type: ignore[type-var]
-            for event in heard:
-                if event is not None:
-                    yield from self._heard(event)
-                    continue
-                if not self._welcome():
-                    return
-                # The first silence says that we are subscribed now; from time to time, what got lost is looked for.
-                if idle % _TICKS_BETWEEN_HEARTBEATS == 0:
-                    yield ": still here\n\n"
-                    yield from self._missed()
-                idle += 1
+        for event in self.services.progress.listen(self.job_id):
+            if event is not None:
+                yield from self._heard(event)
+                continue
+            if not self._welcome():
+                return
+            # The first silence says that we are subscribed now; from time to time, what got lost is looked for.
+            if idle % _TICKS_BETWEEN_HEARTBEATS == 0:
+                yield ": still here\n\n"
+                yield from self._missed()
+            idle += 1
 
     def _heard(self, event: Mapping[str, Any]) -> Iterator[str]:
         """A live event; stored ones in order, each once, and with what is missing before them."""

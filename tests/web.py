@@ -16,7 +16,7 @@ from pipeline.services import Services, build
 from pipeline.settings import Settings
 
 SECRET_KEY = "a secret of thirty-two characters or more"
-FILES_URL = "http://files.example:9000"
+FILES_URL = "http://127.0.0.1:1"
 NOWHERE = "127.0.0.1:1"  # where nobody listens: a question to it fails at once
 
 
