@@ -118,8 +118,7 @@ class Follower:
             self._early[letter.payload["seq"]] = letter
             yield from self._in_order()
             if self._early and self._has_joined:
-                self._join_again.set()
-                self._look.set()
+                self._ask_again()
         else:
             yield letter
 
@@ -128,6 +127,9 @@ class Follower:
         if self._has_joined:
             self._early |= {each.payload["seq"]: each for each in missed}
             yield from self._in_order()
+        if self._has_joined and missed and self._seq < letter.seq:
+            self._ask_again()  # the server tells its events page by page
+            return
         self._has_joined = True
         if letter.seq >= self._seq:
             self._seq = letter.seq
@@ -139,6 +141,10 @@ class Follower:
         while (told := self._early.pop(self._seq + 1, None)) is not None:
             self._seq += 1
             yield told
+
+    def _ask_again(self) -> None:
+        self._join_again.set()
+        self._look.set()
 
     def _snapshot(self, document: Mapping[str, Any]) -> Told:
         return Told(type="snapshot", payload={"seq": self._seq, "job_id": self._job_id, "snapshot": document})
@@ -184,7 +190,7 @@ class Follower:
             self._join_again.set()  # until then the documents have to do
 
     def _subscribe(self) -> None:
-        ask = {"job_id": self._job_id, "after": self._seq}
+        ask = {"job_id": self._job_id} | ({"after": self._seq} if self._has_joined else {})
         self._join_again.clear()
         answer = self._socket.call("subscribe", ask, namespace=NAMESPACE, timeout=_ANSWER_SECONDS)
         if isinstance(answer, dict) and isinstance(answer.get("snapshot"), dict):
