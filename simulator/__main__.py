@@ -15,7 +15,10 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    settings = Settings.from_environment(os.environ)
+    try:
+        settings = Settings.from_environment(os.environ)
+    except ValueError as nonsense:
+        sys.exit(str(nonsense))
     parts = build_parts(settings)
     server = build_server(build_app(parts), settings)
 

@@ -19,7 +19,8 @@ FRAMES_PER_SECOND = 24
 AT_ONCE = 2
 LONGEST_RENDER_SECONDS = 120
 BACKDROP_SHRINK = 4  #: a gradient has no detail: drawn small and scaled up it costs a third
-LONGEST_CAPTION = 240
+CAPTION_LINES = 4
+SHADOW = "shadowcolor=black@0.4:shadowx=1:shadowy=1"
 
 PALETTES = (
     ("0x0b132b", "0x1c2541", "0x3a506b", "0x5bc0be"),
@@ -151,21 +152,20 @@ class Picture:
         marker = truth_marker(self._order)
         columns = int((self.width - 2 * size) / (size * 0.55))
         small_columns = int((self.width - 2 * size) / (small * 0.62))
-        caption = textwrap.shorten(self._order.caption, LONGEST_CAPTION, placeholder=" …")
         origin = f"{marker['prediction']} · {str(marker['input_sha256'])[:12]} · {marker['model']}"
         yield _drawn(folder, "number", f"#{self._order.number}", f"fontsize={size * 2}:x={size}:y={size}")
-        wrapped = "\n".join(textwrap.wrap(caption, columns)[:5])
+        wrapped = "\n".join(textwrap.wrap(self._order.caption, columns, max_lines=CAPTION_LINES, placeholder=" …"))
         place = f"fontsize={size}:x={size}:y=h*0.62:line_spacing={size // 4}"
         yield _drawn(folder, "caption", wrapped, place)
         wrapped = "\n".join(textwrap.wrap(origin, small_columns))
-        yield _drawn(folder, "origin", wrapped, f"fontsize={small}:x={size}:y=h-th-{size}:alpha=0.7")
+        yield _drawn(folder, "origin", wrapped, f"fontsize={small}:x={size}:y={size * 7 // 2}:alpha=0.7")
 
 
 def _drawn(folder: Path, name: str, text: str, place: str) -> str:
     path = folder / f"{name}.txt"
     path.write_text(text or " ", encoding="utf-8")
     files = f"fontfile={_quoted(FONT)}:textfile={_quoted(path)}"
-    return f"drawtext={files}:expansion=none:fontcolor=white:{place}"
+    return f"drawtext={files}:expansion=none:fontcolor=white:{SHADOW}:{place}"
 
 
 def _quoted(path: Path) -> str:

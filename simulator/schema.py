@@ -62,6 +62,7 @@ class Model:
     input: Mapping[str, InputField]
     version: str | None = None  #: set for a community model, which can be ordered by version only
     clip_seconds: float = 5  #: length of the result when no input says it
+    frames_field: str | None = None  #: the input whose leading digits count the frames, when no other says its length
     ratio: str = "16:9"  #: shape of the result when no input says it
     output: str = "uri"  #: uri, or uris for an array
     cents: float = 0
@@ -77,7 +78,11 @@ class Model:
         """How long the clip or the speech will be."""
         if self.kind == "audio":
             return max(1.0, round(len(str(given.get("text", ""))) / 15, 1))
-        return float(self.with_defaults(given).get("duration", self.clip_seconds))
+        whole = self.with_defaults(given)
+        if self.frames_field:
+            frames = int(str(whole[self.frames_field]).partition("_")[0])
+            return frames / float(whole["frames_per_second"])
+        return float(whole.get("duration", self.clip_seconds))
 
     def price_cents(self, given: Mapping[str, Any]) -> float:
         """What the order costs."""

@@ -26,15 +26,21 @@ class Settings:
     link_seconds: float = 3600
     ffmpeg: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.speed <= 0:
+            raise ValueError("SIMULATOR_SPEED must be above 0")
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read the variables that are set and not empty. Raises ValueError for a figure that is none."""
-        found = {name: value for name, value in environment.items() if value}
-        chosen = {
-            field_name: convert(found[variable])
-            for variable, (field_name, convert) in VARIABLES.items()
-            if variable in found
-        }
+        """Read the variables that are set and not empty. Raises ValueError that names a variable without sense."""
+        chosen = {}
+        for variable, (field_name, convert) in VARIABLES.items():
+            text = environment.get(variable)
+            if text:
+                try:
+                    chosen[field_name] = convert(text)
+                except ValueError as nonsense:
+                    raise ValueError(f"{variable}={text}: {nonsense}") from None
         return cls(**chosen)
 
 

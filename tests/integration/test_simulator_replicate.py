@@ -121,18 +121,19 @@ def test_prefer_wait_holds_the_answer_until_the_end_or_the_time_is_up(provider: 
 
 def test_the_list_is_newest_first_in_pages_with_filters(provider: SimulatorProcess) -> None:
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: provider.create(f"scene {number}", fault="seconds=600"), range(103)))
+        list(pool.map(lambda number: provider.create(f"scene {number}", fault="seconds=600"), range(101)))
+    older, newer = (provider.create(prompt, fault="seconds=600").json() for prompt in ("older", "newer"))
     first = provider.call("GET", "/v1/predictions").json()
     second = provider.call("GET", first["next"]).json()
     assert (len(first["results"]), len(second["results"])) == (100, 3)
     assert (first["previous"], second["next"]) == (None, None)
-    times = [item["created_at"] for item in first["results"] + second["results"]]
+    assert [item["id"] for item in first["results"][:2]] == [newer["id"], older["id"]]
     assert len({item["id"] for item in first["results"] + second["results"]}) == 103
-    assert times[0] > times[-1]
-    assert provider.call("GET", second["previous"]).json()["results"] == first["results"]
-    since = {"created_after": times[1], "created_before": times[0]}
-    found = provider.call("GET", "/v1/predictions", params=since).json()["results"]
-    assert {item["created_at"] for item in found} <= set(times[1:])
+    back = provider.call("GET", second["previous"]).json()["results"]
+    assert [item["id"] for item in back] == [item["id"] for item in first["results"]]
+    between = {"created_after": older["created_at"], "created_before": newer["created_at"]}
+    found = provider.call("GET", "/v1/predictions", params=between).json()["results"]
+    assert [item["id"] for item in found] == [older["id"]]
     assert provider.call("GET", "/v1/predictions", params={"source": "web"}).json()["results"] == []
     assert provider.call("GET", "/v1/predictions", params={"created_after": "soon"}).status_code == 422
 

@@ -158,3 +158,8 @@ def test_a_webhook_that_could_not_be_delivered_before_a_crash_is_delivered_after
         process.kill()
         process.start()
         assert len(mailbox.wait_for(2, "/crash")) >= 2
+
+
+def test_it_renders_in_a_folder_with_a_difficult_name(tmp_path: Path) -> None:
+    with SimulatorProcess(tmp_path / "o'dd: [x], %d; é\\", dict(QUICK)) as process:
+        assert process.finished()["status"] == "succeeded"

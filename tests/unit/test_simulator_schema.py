@@ -57,6 +57,12 @@ def test_an_official_model_is_found_by_name_and_a_community_model_by_version_onl
     assert MODEL_TABLE.by_version("nobody/nothing") is None
 
 
+def test_a_clip_counted_in_frames_is_as_long_as_its_frames() -> None:
+    svd = MODEL_TABLE.by_name["stability-ai/stable-video-diffusion"]
+    assert svd.result_seconds({"video_length": "25_frames_with_svd_xt", "frames_per_second": 10}) == 2.5
+    assert round(svd.result_seconds({}), 2) == 2.33
+
+
 def test_the_price_follows_the_length_and_the_resolution() -> None:
     assert SEEDANCE.price_cents({"prompt": "a"}) == 62
     assert SEEDANCE.price_cents({"prompt": "a", "duration": 10, "resolution": "480p"}) == 30

@@ -19,8 +19,9 @@ def test_settings_come_from_the_environment_and_empty_means_unset() -> None:
 
 
 def test_a_figure_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="fast"):
-        Settings.from_environment({"SIMULATOR_SPEED": "fast"})
+    for nonsense in ("fast", "0"):
+        with pytest.raises(ValueError, match="SIMULATOR_SPEED"):
+            Settings.from_environment({"SIMULATOR_SPEED": nonsense})
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
