@@ -49,6 +49,7 @@ export const session = {
 export const jobs = {
   list: (start, limit) => call("GET", `/v1/jobs?start=${start}&limit=${limit}`),
   get: (id) => call("GET", jobPath(id)),
+  clips: (id, limit) => call("GET", `${jobPath(id)}/clips?limit=${limit}`),
   clip: (id, index) => call("GET", `${jobPath(id)}/clips/${index}`),
   price: (body) => call("POST", "/v1/jobs?dry_run=true", body),
   submit: (body, key) => call("POST", "/v1/jobs", body, { "Idempotency-Key": key }),

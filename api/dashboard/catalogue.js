@@ -7,14 +7,15 @@ let asked = null;
 let known = [];
 
 function choice(row) {
+  const words = row.by_mode?.text;
   return {
     name: row.model,
-    label: row.name || row.model,
+    label: row.title,
     provider: row.provider,
-    ratios: row.aspect_ratios || [],
-    durations: row.durations || null,
-    priceCents: row.price_cents ?? null,
-    usualSeconds: row.usual_seconds || DEFAULT_USUAL_SECONDS,
+    fromWords: Boolean(words?.orderable),
+    ratios: words?.aspect_ratios || [],
+    durations: words?.durations || null,
+    usualSeconds: row.usual_seconds,
   };
 }
 
@@ -29,11 +30,11 @@ export function load() {
 export const usualSeconds = (model) =>
   known.find((row) => row.name === model)?.usualSeconds ?? DEFAULT_USUAL_SECONDS;
 
-/** The choices, empty until they are there. */
+/** The models that make a clip from words alone, which is what the form can give; empty until they are there. */
 export function useCatalogue() {
   const [rows, setRows] = useState(known);
   useEffect(() => {
     load().then(setRows, () => {});
   }, []);
-  return rows;
+  return rows.filter((row) => row.fromWords);
 }

@@ -35,9 +35,9 @@ function Failed({ clip, store, open }) {
 
 function Inside({ clip, store, open }) {
   const name = `clip ${clip.index + 1}`;
-  if (clip.status === "complete" && clip.url) {
+  if (clip.status === "complete") {
     return html`<${Picture} url=${clip.url} poster=${clip.thumbnail_url} name=${name} words=${promptOf(clip)}
-      refresh=${() => store.loadClip(clip.index)} />`;
+      refresh=${() => store.renew(clip.index)} />`;
   }
   if (clip.status === "failed" || clip.status === "cancelled") return html`<${Failed} clip=${clip} store=${store} open=${open} />`;
   return html`<div class="prompt">${promptOf(clip)}</div>`;

@@ -4,11 +4,11 @@ import { Icon } from "./icons.js";
 import { Refusal } from "./notices.js";
 import { Sheet } from "./sheet.js";
 import { html, useEffect, useState } from "./view.js";
-import { clipLine, clock, failedWords, modelName, money, tone } from "./words.js";
+import { clipLine, clock, failedWords, STATES, modelName, money, tone } from "./words.js";
 
-const TAKE_TONES = { done: "done", stored: "done", complete: "done", failed: "failed", refused: "failed", cancelled: "off" };
+const TAKE_TONES = { done: "done", failed: "failed", cancelled: "off" };
 
-function Take({ take, number }) {
+function Take({ take }) {
   const start = Date.parse(take.started_at);
   const seconds = take.finished_at ? (Date.parse(take.finished_at) - start) / 1000 : null;
   const facts = [seconds === null ? null : clock(seconds), take.cost_cents ? money(take.cost_cents) : null,
@@ -16,7 +16,7 @@ function Take({ take, number }) {
   const state = TAKE_TONES[take.state] || "moving";
   return html`
     <li class=${`take tone-${state}`}><${Icon} name=${state} />
-      <div><b>Take ${take.number ?? number}</b> ${take.error ? `failed: ${failedWords(take.error)}` : take.state}
+      <div><b>Take ${take.number}</b> ${take.error ? `failed: ${failedWords(take.error)}` : STATES[take.state] || take.state}
         <p class="small muted">${new Date(start).toLocaleTimeString()} · ${facts.join(" · ")}</p></div></li>`;
 }
 
@@ -65,6 +65,6 @@ export function ClipSheet({ clip, store, close }) {
       ${canRetry && clip.error?.message && html`<p>${clip.error.message}</p>`}
       ${canRetry ? html`<${RetryForm} clip=${clip} store=${store} close=${close} />` : html`<p class="full-prompt">${promptOf(clip)}</p>`}
       <${Facts} clip=${clip} />
-      ${clip.takes?.length > 0 && html`<h3>Takes</h3><ol class="takes">${clip.takes.map((take, i) => html`<${Take} take=${take} number=${i + 1} />`)}</ol>`}
+      ${clip.takes?.length > 0 && html`<h3>Takes</h3><ol class="takes">${clip.takes.map((take) => html`<${Take} take=${take} />`)}</ol>`}
     <//>`;
 }

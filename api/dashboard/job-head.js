@@ -89,7 +89,7 @@ export function JobHead({ store }) {
   const state = jobTone(job);
   return html`
     <section class="head" aria-label="The job">
-      <${Film} job=${job} clips=${clips} refresh=${() => store.load()} />
+      <${Film} job=${job} clips=${clips} refresh=${() => store.renew()} />
       <div class="head-words">
         <h1>${job.title || "Untitled"}</h1>
         <p class=${`state-line tone-${state}`}><${Icon} name=${state} />${jobWords(job)} <span class="figure-inline">${jobIsOver(job) ? "" : `${Math.floor(job.progress || 0)} %`}</span></p>

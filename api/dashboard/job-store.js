@@ -98,6 +98,12 @@ export class JobStore {
     else this.set(model.withClip(this.state, clip, Date.now()));
   }
 
+  /** New links for a clip, or for the film, whose old ones have run out. */
+  renew(index) {
+    this.set(model.withoutLinks(this.state, index));
+    return index === undefined ? this.load() : this.loadClip(index);
+  }
+
   // Each answer is the document after the change; each throws a Problem.
   retry = (index, changes = {}) => this.take(api.jobs.retry(this.id, index, changes));
   cancel = () => this.take(api.jobs.cancel(this.id));

@@ -12,10 +12,9 @@ export const isOver = (clip) => OVER.has(clip.status);
 export const isMoving = (clip) => !isOver(clip) && !clip.waiting && clip.status !== "queued";
 
 function merge(old, fresh, usualSeconds, now) {
-  const known = takes(fresh);
-  const clip = old ? { ...old, ...known } : known;
+  const clip = { ...old, ...fresh, ...sameLinks(old, fresh) };
   clip.waiting = clip.waiting || null;
-  clip.takesStale = !known.takes && Boolean(!old || old.takesStale || old.status !== clip.status);
+  clip.takesStale = !fresh.takes && Boolean(!old || old.takesStale || old.status !== clip.status);
   clip.waitingSince = old && sameWait(old.waiting, clip.waiting) ? old.waitingSince : now;
   clip.glide = glideOf(old, clip, usualSeconds, now);
   clip.progress = clip.glide.reported;
@@ -24,10 +23,20 @@ function merge(old, fresh, usualSeconds, now) {
 
 const sameWait = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
-/** One clip's document lists its attempts; the job's document counts them. */
-function takes(fresh) {
-  if (!Array.isArray(fresh.attempts)) return fresh;
-  return { ...fresh, takes: fresh.attempts, attempts: fresh.attempts.length };
+const fileOf = (link) => link?.split("?")[0];
+const sameFile = (a, b) => Boolean(a && b) && fileOf(a) === fileOf(b);
+
+// Every document signs its links anew; a picture or a playing clip must not start again for that.
+export function sameLinks(old, fresh) {
+  const kept = ["url", "thumbnail_url"].filter((name) => sameFile(old?.[name], fresh[name]));
+  return Object.fromEntries(kept.map((name) => [name, old[name]]));
+}
+
+/** The page without the links of a clip (or, without an index, of the film), because they have run out. */
+export function withoutLinks(state, index) {
+  if (index === undefined) return { ...state, job: { ...state.job, film: null } };
+  const clips = state.clips.map((clip, i) => (i === index ? { ...clip, url: null, thumbnail_url: null } : clip));
+  return { ...state, clips };
 }
 
 function glideOf(old, clip, usualSeconds, now) {
@@ -45,6 +54,7 @@ function glideOf(old, clip, usualSeconds, now) {
 export function withSnapshot(state, document, seq, now) {
   const { video_clips: fresh = [], ...job } = document;
   const clips = fresh.map((clip, i) => merge(state.clips[i], clip, state.usualSeconds, now));
+  if (sameFile(state.job?.film?.url, job.film?.url)) job.film = state.job.film;
   return { ...state, job: { ...state.job, ...job }, clips, seq: seq ?? state.seq };
 }
 
@@ -59,20 +69,24 @@ function change(state, index, fresh, now) {
 }
 
 const CLIP_EVENTS = {
-  video_progress: ({ progress, status }) => ({ progress, status, waiting: null }),
+  video_progress: ({ progress, status }, clip) =>
+    ({ progress, status, state: stateOf(status, clip.state), waiting: null }),
   video_complete: ({ url, duration }) =>
     ({ url, duration, status: "complete", state: "done", progress: 100, waiting: null, error: null }),
   video_failed: ({ error }) => ({ error, status: "failed", state: "failed", waiting: null }),
-  clip_waiting: ({ waiting, status }) => ({ waiting, status: status || "queued", state: "waiting" }),
+  clip_waiting: ({ waiting }) => ({ waiting }),
   thumbnail_ready: ({ thumbnail_url }) => ({ thumbnail_url }),
 };
 
-const JOB_EVENTS = {
-  job_progress: ({ progress }, job) => ({ ...(progress === undefined ? {} : { progress }), state: begun(job.state) }),
-  job_complete: ({ state, total_seconds, actual_cents }) => ({ state, total_seconds, actual_cents, progress: 100 }),
-};
+// Events tell the public status; what it is called inside follows from what came before.
+const stateOf = (status, before) =>
+  ({ queued: "waiting", processing: before === "rendering" ? "fetching" : "submitting", complete: "done" })[status] || status;
 
-const begun = (state) => (state === "queued" ? "running" : state);
+const JOB_EVENTS = {
+  job_progress: ({ progress, complete, failed, total }) =>
+    ({ progress, state: complete + failed === total ? "assembling" : "running" }),
+  job_complete: ({ state, total_seconds, actual_cents }) => ({ state, total_seconds, actual_cents }),
+};
 
 /** Whether the event can be applied: `next`, `old` (seen already), or `gap` (something is missing). */
 export function order(state, event) {
@@ -86,8 +100,7 @@ export function wantsDocument(state, name, event) {
   const clip = state.clips[event.index];
   if (!clip) return false;
   if (name === "video_complete" || name === "video_failed") return true;
-  const stale = isOver(clip) && (name === "video_progress" || name === "clip_waiting");
-  return stale || (name === "video_progress" && !isMoving(clip));
+  return isOver(clip) && (name === "video_progress" || name === "clip_waiting");
 }
 
 /** The page after an event. */
@@ -98,9 +111,7 @@ export function withEvent(state, name, event, now) {
   if (!CLIP_EVENTS[name] || !clip) return seen;
   // Late news about a clip that is over says nothing; its own document does, when it was really begun again.
   if (isOver(clip) && (name === "video_progress" || name === "clip_waiting")) return seen;
-  const fresh = CLIP_EVENTS[name](event);
-  if (name === "video_progress" && fresh.status === "rendering") fresh.state = "rendering";
-  return change(seen, event.index, fresh, now);
+  return change(seen, event.index, CLIP_EVENTS[name](event, clip), now);
 }
 
 /** What to show on a clip's bar just now: `{percent, estimated}`. */

@@ -1,7 +1,8 @@
 // The list of jobs: what is going, what came out, what it cost; and a storyboard to try when there is none.
 import * as api from "./api.js";
-import { useSeconds } from "./clock.js";
+import { useSeconds, useSeen } from "./clock.js";
 import { Icon } from "./icons.js";
+import { sameLinks } from "./job.js";
 import { focusSearch, moveFocus, useKeys } from "./keys.js";
 import * as live from "./live.js";
 import { complain, Trouble } from "./notices.js";
@@ -15,9 +16,6 @@ const PAGE = 50;
 const POLL_MS = 5000;
 const STRIP = 5;
 
-const doneOf = (job) => job.live?.complete ?? (job.video_clips || []).filter((clip) => clip.status === "complete").length;
-const totalOf = (job) => job.live?.total ?? (job.video_clips || []).length;
-
 function listReducer(state, { type, answer, event }) {
   if (type === "page") {
     const jobs = answer.start ? [...state.jobs, ...answer.jobs] : answer.jobs;
@@ -30,10 +28,10 @@ function listReducer(state, { type, answer, event }) {
 
 function heard(job, type, event) {
   if (type === "job_complete") {
-    return { ...job, state: event.state, progress: 100, total_seconds: event.total_seconds, actual_cents: event.actual_cents };
+    return { ...job, state: event.state, total_seconds: event.total_seconds, actual_cents: event.actual_cents };
   }
   const state = job.state === "queued" ? "running" : job.state;
-  return { ...job, state, progress: event.progress, live: { complete: event.complete, total: event.total } };
+  return { ...job, state, progress: event.progress, clips: { complete: event.complete, failed: event.failed, total: event.total } };
 }
 
 /** `[state, load(start)]`: the list, kept true by the owner's events, or by asking again while there are none. */
@@ -66,12 +64,23 @@ function useJobs() {
   return [state, load];
 }
 
+/** The first clips of a job, as pictures; read when the row is seen, and again when one more is done. */
+function useFirstClips(job, seen) {
+  const [clips, setClips] = useState([]);
+  useEffect(() => {
+    const keep = (old, fresh) => fresh.map((clip, i) => ({ ...clip, ...sameLinks(old[i], clip) }));
+    if (seen) api.jobs.clips(job.id, STRIP).then((answer) => setClips((old) => keep(old, answer.clips)), () => {});
+  }, [seen, job.clips.complete, job.state]);
+  return clips;
+}
+
 function Strip({ job }) {
-  const seen = (job.video_clips || []).slice(0, STRIP);
-  return html`<div class="strip" aria-hidden="true">
-    ${seen.map((clip) => html`<span class=${`tone-${words.tone(clip)}`}>
-      ${clip.thumbnail_url && html`<img src=${clip.thumbnail_url} alt="" loading="lazy" />`}</span>`)}
-  </div>`;
+  const [ref, seen] = useSeen();
+  const clips = useFirstClips(job, seen);
+  const cells = Array.from({ length: Math.min(STRIP, job.clips.total) }, (_, i) => clips[i]);
+  const picture = (clip) => clip?.thumbnail_url && html`<img src=${clip.thumbnail_url} alt="" loading="lazy" />`;
+  return html`<span class="strip" ref=${ref} aria-hidden="true">
+    ${cells.map((clip) => html`<span class=${`tone-${clip ? words.tone(clip) : "waiting"}`}>${picture(clip)}</span>`)}</span>`;
 }
 
 const took = (job, now) => job.total_seconds ?? (words.jobIsOver(job) ? null : (now - Date.parse(job.created_at)) / 1000);
@@ -86,7 +95,7 @@ function Row({ job, now }) {
         <span class="row-state"><${Icon} name=${tone} />${words.jobWords(job)}</span></span>
       <span class="row-progress">
         <span class="bar-track"><span class="bar-fill" style=${{ transform: `scaleX(${(job.progress || 0) / 100})` }}></span></span>
-        <span>${doneOf(job)}/${totalOf(job)} saved</span></span>
+        <span>${job.clips.complete}/${job.clips.total} saved</span></span>
       <span class="row-time"><span>${seconds === null ? "" : words.clock(seconds)}</span>
         <span class="muted">${words.ago(job.created_at, now)}</span></span>
       <span class="row-cost">${job.actual_cents ? words.money(job.actual_cents) : ""}</span>

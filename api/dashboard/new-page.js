@@ -10,20 +10,21 @@ import { html, useEffect, useMemo, useRef, useState } from "./view.js";
 import { money, plural } from "./words.js";
 
 const PRICE_AFTER_MS = 500;
+const NO_PRICE = { cents: null, warnings: [], problem: null };
 const parsed = (text) => { try { return JSON.parse(text); } catch { return null; } };
 
-/** `{cents, problem}` of a body, asked a moment after the last change. */
+/** `{cents, warnings, problem}` of a body, asked a moment after the last change. */
 function usePrice(body) {
-  const [answer, setAnswer] = useState({ cents: null, problem: null });
+  const [answer, setAnswer] = useState(NO_PRICE);
   const text = JSON.stringify(body);
   useEffect(() => {
     setAnswer((last) => ({ ...last, problem: null }));
-    if (!body || !isWhole(body)) return setAnswer({ cents: null, problem: null });
+    if (!body || !isWhole(body)) return setAnswer(NO_PRICE);
     let current = true;
     const keep = (value) => current && setAnswer(value);
     const ask = () => api.jobs.price(body).then(
-      ({ estimate_cents }) => keep({ cents: estimate_cents, problem: null }),
-      (problem) => keep({ cents: null, problem }),
+      ({ estimate_cents, warnings }) => keep({ cents: estimate_cents, warnings, problem: null }),
+      (problem) => keep({ ...NO_PRICE, problem }),
     );
     const timer = setTimeout(ask, PRICE_AFTER_MS);
     return () => { current = false; clearTimeout(timer); };
@@ -81,7 +82,7 @@ function shownFields(draft) {
   return new Set(["title", "model", "aspect_ratio", "consistency_context", "scenes", ...scenes]);
 }
 
-function Price({ body, cents, problem, busy, submit, others }) {
+function Price({ body, cents, warnings, problem, busy, submit, others }) {
   const scenes = body?.scenes?.length || 0;
   return html`
     <aside class="price">
@@ -90,6 +91,7 @@ function Price({ body, cents, problem, busy, submit, others }) {
       ${problem && html`<${Refusal} problem=${problem} />`}
       ${others.length > 0 && html`<ul class="complaint-line">${others.map(([field, message]) => html`<li><code>${field}</code> ${message}</li>`)}</ul>`}
       <button class="primary" disabled=${busy || !body} onClick=${submit}>${busy ? "Submitting" : "Make the clips"}</button>
+      ${warnings.map((warning) => html`<p class="small muted">${warning}</p>`)}
       <p class="small muted">Nothing is bought before you press this.</p>
     </aside>`;
 }
@@ -147,6 +149,6 @@ export function NewPage() {
       <button class="quiet" onClick=${() => api.sampleStoryboard().then(form.fill)}>Fill in the sample</button></div>
     <div class="new">
       <div class="new-form">${form.json ? html`<${JsonForm} ...${form} />` : html`<${Form} ...${form} complaints=${complaints} />`}</div>
-      <${Price} body=${form.body} cents=${price.cents} problem=${problem} busy=${busy} submit=${submit} others=${others} />
+      <${Price} body=${form.body} cents=${price.cents} warnings=${price.warnings} problem=${problem} busy=${busy} submit=${submit} others=${others} />
     </div>`;
 }

@@ -2,10 +2,12 @@
 
 const at = (time) => (time ? Date.parse(time) : null);
 
-function ofTake(take, now) {
+function ofTake(take, clip, now) {
   const start = at(take.started_at);
   const end = at(take.finished_at) ?? now;
-  const rendered = at(take.rendered_at) ?? end;
+  // Attempts do not tell when the file began to be fetched; a clip that is fetching now does.
+  const fetching = clip.state === "fetching" && !take.finished_at;
+  const rendered = fetching ? Math.min(at(clip.updated_at), end) : end;
   const failed = take.error ? "failed" : take.state === "cancelled" ? "off" : "moving";
   const spans = [{ kind: "rendering", tone: failed, start, end: rendered, take }];
   if (rendered < end) spans.push({ kind: "fetching", tone: "moving", start: rendered, end, take });
@@ -21,7 +23,7 @@ export function spansOf(clip, job, now) {
     const start = at(take.started_at);
     if (start === null) continue;
     if (waited && start > last) spans.push({ kind: "waiting", tone: "waiting", start: last, end: start });
-    spans.push(...ofTake(take, now));
+    spans.push(...ofTake(take, clip, now));
     last = at(take.finished_at);
     waited = Boolean(take.error?.retryable);
   }

@@ -13,7 +13,7 @@ function spanWords(clip, span) {
   const parts = [`Clip ${clip.index + 1}`];
   if (span.take) parts.push(`take ${span.take.number}`);
   parts.push(`${KINDS[span.kind]} ${seconds} s`);
-  if (span.take?.account || (span.take && clip.provider)) parts.push(span.take.account || clip.provider);
+  if (span.take) parts.push(span.take.account);
   if (span.waiting) parts.push(waitingWords(span.waiting, 0, clip.provider));
   if (span.take?.error) parts.push(`failed: ${failedWords(span.take.error)}`);
   if (span.take?.cost_cents) parts.push(money(span.take.cost_cents));

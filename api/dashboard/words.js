@@ -60,17 +60,19 @@ const FAILED = {
   provider_error: "the provider stopped with an error. Retry",
   provider_cancelled: "the provider cancelled it. Retry",
   lost: "the provider lost it. Retry",
+  absent: "the provider never took the order. Retry",
   broken_file: "the file was broken. Retry",
   wrong_duration: "the clip had the wrong length. Retry",
 };
 
-const STATES = {
+export const STATES = {
   waiting: "waiting",
   submitting: "sending the order",
   uncertain: "checking whether the order arrived",
   rendering: "rendering",
   fetching: "saving the file",
   cancelling: "cancelling",
+  done: "saved",
 };
 
 /** Why a clip waits, and how long: `third in line at replicate · about 40 s`. */
