@@ -8,9 +8,14 @@ from uuid import UUID, uuid4
 
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
+from sqlalchemy import func, select, update
 
 from api.app import create_app
+from pipeline.database.engine import transaction
 from pipeline.database.keys import Caller, Keys
+from pipeline.database.tables import assets, events, idempotency_keys, jobs, scenes
+from pipeline.domain.asset import State
+from pipeline.domain.job import JobState
 from pipeline.domain.member import Member
 from pipeline.services import Services, build
 from pipeline.settings import Settings
@@ -113,7 +118,38 @@ class KnownKeys:
         return replace(services, store=replace(services.store, keys=cast("Keys", self)))
 
 
-def storyboard(scenes: int = 2, **more: Any) -> dict[str, Any]:
+def storyboard(count: int = 2, **more: Any) -> dict[str, Any]:
     """A job body that can be made."""
-    shots = [{"description": f"Shot {number}: the lighthouse at dusk", "duration": 5} for number in range(scenes)]
+    shots = [{"description": f"Shot {number}: the lighthouse at dusk", "duration": 5} for number in range(count)]
     return {"title": "The lighthouse", "model": "replicate/seedance-1-pro", "scenes": shots, **more}
+
+
+NOTHING = {"jobs": 0, "scenes": 0, "assets": 0, "events": 0, "idempotency_keys": 0}
+
+
+def stored(api: Web) -> dict[str, int]:
+    """How many rows each table has."""
+    with transaction(api.services.store.engine) as connection:
+        return {
+            table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in (jobs, scenes, assets, events, idempotency_keys)
+        }
+
+
+def submitted(api: Web, key: str, body: dict[str, Any] | None = None) -> str:
+    """The address of a new job."""
+    told = api.client(key).post("/v1/jobs", json=body or storyboard())
+    assert told.status_code == 202, told.text
+    return told.headers["Location"]
+
+
+def put(api: Web, job: str, job_state: JobState, *clip_states: State) -> None:
+    """Bring a job and its clips into these states, as workers would."""
+    job_id = UUID(job.rpartition("/")[2])
+    with transaction(api.services.store.engine) as connection:
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(state=job_state))
+        for index, state in enumerate(clip_states):
+            one = (assets.c.job_id == job_id) & (assets.c.index == index)
+            failure = {"code": "moderated", "message": "the prompt was flagged", "retryable": False}
+            values = {"state": state, "failure": failure if state is State.FAILED else None}
+            connection.execute(update(assets).where(one).values(values))
