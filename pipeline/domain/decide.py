@@ -43,7 +43,8 @@ def backoff(policy: Policy, silences: int) -> timedelta:
 
 def next_poll(policy: Policy, polls: int) -> timedelta:
     """The catalogue's schedule: the first look, then ever later ones up to the maximum."""
-    return min(policy.poll_first * policy.poll_factor ** min(polls, 64), policy.poll_max)
+    seconds = policy.poll_first.total_seconds() * policy.poll_factor ** min(polls, 64)
+    return timedelta(seconds=min(seconds, policy.poll_max.total_seconds()))
 
 
 def _from_waiting(asset: Asset, answer: Answer, policy: Policy, _now: datetime) -> Decision:
