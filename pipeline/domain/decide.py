@@ -151,7 +151,8 @@ def _from_fetching(asset: Asset, answer: Answer, policy: Policy, _now: datetime)
             done = replace(_cleared(asset), state=State.DONE, progress=100, failure=None)
             return Decision(asset=done, wait=None)
         case Refused():
-            return _again_or_failed(asset, answer, policy)
+            # The prediction was paid for: to buy another is the customer's decision, not ours.
+            return _failed(asset, answer)
         case Busy():
             return Decision(asset=asset, wait=_pause(answer, policy))
         case Silent():
