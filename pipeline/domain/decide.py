@@ -50,7 +50,8 @@ def next_poll(policy: Policy, polls: int) -> timedelta:
 def _from_waiting(asset: Asset, answer: Answer, policy: Policy, _now: datetime) -> Decision:
     match answer:
         case Granted():
-            begun = replace(_cleared(asset), state=State.SUBMITTING, takes=asset.takes + 1, tries=asset.tries + 1)
+            # Silences stay counted: a slot is the limiter's word, and the provider has not spoken.
+            begun = replace(asset, state=State.SUBMITTING, takes=asset.takes + 1, tries=asset.tries + 1, waiting=None)
             return Decision(asset=begun, wait=NOW)
         case Busy():
             return _told_to_wait(asset, answer, policy)
@@ -73,7 +74,7 @@ def _from_submitting(asset: Asset, answer: Answer, policy: Policy, now: datetime
         case Refused():
             return _again_or_failed(asset, answer, policy)
         case Busy():
-            return _told_to_wait(_untried(asset), answer, policy)
+            return _told_to_wait(replace(_untried(asset), silences=0), answer, policy)
         case Silent():
             return _unheard(_untried(asset), answer, policy)
         case Unknown():
@@ -226,7 +227,7 @@ def _within_limits(asset: Asset, policy: Policy, now: datetime, *, wait: timedel
 
 def _told_to_wait(asset: Asset, answer: Busy, policy: Policy) -> Decision:
     waiting = Waiting(reason=answer.reason, place=answer.place, about_seconds=answer.about_seconds)
-    held = replace(asset, state=State.WAITING, silences=0, waiting=waiting)
+    held = replace(asset, state=State.WAITING, waiting=waiting)
     if answer.reason is Reason.SLOT and answer.wait_seconds is None:
         return Decision(asset=held, wait=policy.parked, parked=True)
     return Decision(asset=held, wait=_pause(answer, policy))
