@@ -117,7 +117,7 @@ def _from_rendering(asset: Asset, answer: Answer, policy: Policy, now: datetime)
             unheard = replace(asset, silences=asset.silences + 1)
             return _within_limits(unheard, policy, now, wait=backoff(policy, unheard.silences))
         case Withdrawn():
-            return Decision(asset=replace(_cleared(asset), state=State.CANCELLING), wait=NOW)
+            return _cancelling(asset)
         case _:
             raise _impossible(asset, answer)
 
@@ -132,6 +132,8 @@ def _from_cancelling(asset: Asset, answer: Answer, policy: Policy, _now: datetim
             return _over(asset, end)
         case Working():
             again = replace(asset, polls=asset.polls + 1)
+            if again.polls > policy.max_silences:
+                return _over(again, end)
             return Decision(asset=again, wait=next_poll(policy, again.polls))
         case Busy():
             return Decision(asset=asset, wait=_pause(answer, policy))
@@ -199,6 +201,11 @@ def _rendering(asset: Asset, policy: Policy, now: datetime) -> Decision:
     return Decision(asset=begun, wait=policy.poll_first)
 
 
+def _cancelling(asset: Asset) -> Decision:
+    """Looks are counted from here anew: a provider that never lets go is given up at some point."""
+    return Decision(asset=replace(_cleared(asset), state=State.CANCELLING, polls=0), wait=NOW)
+
+
 def _watched(asset: Asset, answer: Working, policy: Policy, now: datetime) -> Decision:
     seen = replace(
         _cleared(asset),
@@ -220,7 +227,7 @@ def _within_limits(asset: Asset, policy: Policy, now: datetime, *, wait: timedel
             message=f"the provider did not finish within {policy.hard_limit.total_seconds():.0f} s; it was cancelled",
             retryable=True,
         )
-        return Decision(asset=replace(_cleared(asset), state=State.CANCELLING, failure=late), wait=NOW)
+        return _cancelling(replace(asset, failure=late))
     overruns = int(elapsed / policy.time_limit)
     return Decision(asset=replace(asset, timeout_retries=max(asset.timeout_retries, overruns)), wait=wait)
 
