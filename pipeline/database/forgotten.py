@@ -9,6 +9,7 @@ from sqlalchemy import Engine, RowMapping, exists, func, or_, select
 
 from pipeline.database.engine import transaction
 from pipeline.database.tables import assets, jobs
+from pipeline.domain.answers import Reason
 from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, State
 from pipeline.domain.job import JobState
 from pipeline.domain.member import Member
@@ -52,6 +53,16 @@ class Forgotten:
     def queued(self, account: str) -> set[UUID]:
         """The assets that wait for a slot of this account."""
         query = select(assets.c.id).where(assets.c.account == account, assets.c.state == State.WAITING)
+        with transaction(self.engine) as connection:
+            return set(connection.execute(query).scalars())
+
+    def parked(self, account: str) -> set[UUID]:
+        """The assets that hold no message because they have a place in line."""
+        query = select(assets.c.id).where(
+            assets.c.account == account,
+            assets.c.state == State.WAITING,
+            assets.c.waiting["reason"].astext == Reason.SLOT,
+        )
         with transaction(self.engine) as connection:
             return set(connection.execute(query).scalars())
 
