@@ -67,11 +67,15 @@ class Asset:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """How patient we are; figures come from the catalogue and the settings."""
+    """How patient we are; figures come from the catalogue and the settings.
+
+    ``max_vanished`` looks in a row at a prediction that the provider says it does not know: a minute, by the backoff.
+    """
 
     max_tries: int = 3
     max_silences: int = 60
     max_fetches: int = 8
+    max_vanished: int = 6
     backoff: timedelta = timedelta(seconds=1)
     max_backoff: timedelta = timedelta(seconds=60)
     poll_first: timedelta = timedelta(seconds=5)

@@ -108,6 +108,8 @@ def _from_rendering(asset: Asset, answer: Answer, policy: Policy, now: datetime)
             return _watched(asset, answer, policy, now)
         case Finished():
             return Decision(asset=replace(_cleared(asset), state=State.FETCHING), wait=NOW)
+        case Refused(code="lost"):
+            return _vanished(asset, answer, policy, now)
         case Refused():
             return _again_or_failed(asset, answer, policy)
         case Busy():
@@ -216,6 +218,14 @@ def _watched(asset: Asset, answer: Working, policy: Policy, now: datetime) -> De
         waiting=Waiting(reason=Reason.PROVIDER_QUEUE) if answer.queued else None,
     )
     return _within_limits(seen, policy, now, wait=next_poll(policy, seen.polls))
+
+
+def _vanished(asset: Asset, answer: Refused, policy: Policy, now: datetime) -> Decision:
+    """What was accepted is looked for a while, since views lag behind; then it fails, and is not bought anew."""
+    unseen = replace(asset, silences=asset.silences + 1)
+    if unseen.silences > policy.max_vanished:
+        return _failed(unseen, answer)
+    return _within_limits(unseen, policy, now, wait=backoff(policy, unseen.silences))
 
 
 def _within_limits(asset: Asset, policy: Policy, now: datetime, *, wait: timedelta) -> Decision:
