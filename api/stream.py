@@ -107,8 +107,8 @@ class Following:
                 return
             # The first silence says that we are subscribed now; from time to time, what got lost is looked for.
             if idle % _TICKS_BETWEEN_HEARTBEATS == 0:
-                yield ": still here\n\n"
                 yield from self._missed()
+                yield ": still here\n\n"
             idle += 1
 
     def _heard(self, event: Mapping[str, Any]) -> Iterator[str]:
