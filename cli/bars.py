@@ -11,7 +11,7 @@ from cli import words
 from cli.picture import Clip, Picture
 
 _WIDEST = 130
-_MARGIN, _GAP, _PERCENT, _CLOCK = 1, 2, 5, 7
+_MARGIN, _GAP, _PERCENT, _CLOCK = 1, 2, 6, 7
 _MIN_DESCRIPTION, _MIN_BAR, _MIN_WORDS = 8, 6, 8
 _DESCRIPTION_SHARE, _BAR_SHARE = 0.27, 0.16
 _LINES_AROUND = 4
@@ -70,9 +70,10 @@ def row(clip: Clip, columns: Columns, now: datetime, *, ascii_only: bool = False
     line.append_text(_cell(words.one_line(clip.description), columns.description, ""))
     line.append(" " * _GAP)
     room = columns.words
-    if clip.status == "complete" or (clip.progress and not clip.is_over) or not (clip.is_over or clip.is_held):
-        line.append_text(bar(clip.progress, columns.bar, _STYLES.get(clip.status, "cyan"), ascii_only=ascii_only))
-        line.append(f"{clip.progress:>{_PERCENT - 2}} %")
+    percent = clip.percent(now)
+    if clip.status == "complete" or (percent and not clip.is_over) or not (clip.is_over or clip.is_held):
+        line.append_text(bar(percent, columns.bar, _STYLES.get(clip.status, "cyan"), ascii_only=ascii_only))
+        line.append(f"{f'~{percent}' if percent > clip.progress else percent:>{_PERCENT - 2}} %")
         line.append(" " * _GAP)
     else:
         room += columns.bar + _PERCENT + _GAP
@@ -83,7 +84,7 @@ def row(clip: Clip, columns: Columns, now: datetime, *, ascii_only: bool = False
 
 def bar(percent: int, width: int, style: str, *, ascii_only: bool = False) -> Text:
     """A bar of so many cells, half a cell fine."""
-    full, half, rest = ("#", "", "-") if ascii_only else ("━", "╸", "━")
+    full, half, rest = ("#", "", "-") if ascii_only else ("━", "╸", "─")
     halves = min(2 * width, max(0, 2 * width * percent // _WHOLE))
     done = full * (halves // 2) + half * (halves % 2)
     return Text.assemble((done, style), (rest * (width - len(done)), "bright_black"))

@@ -1,11 +1,12 @@
 """What a watcher knows of a job, and how each document and event changes it. Pure: the time is passed in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
 from cli import words
+from cli.glide import USUAL_SECONDS, Glide
 
 OVER = frozenset({"complete", "failed", "cancelled"})
 FINAL = frozenset({"complete", "partial", "failed", "cancelled"})
@@ -21,7 +22,9 @@ class Clip:
     description: str = ""
     status: str = "queued"
     state: str | None = None
-    progress: int = 0
+    progress: int = 0  #: as reported
+    glide: Glide = field(default_factory=Glide)
+    usual_seconds: float = USUAL_SECONDS
     attempts: int = 0
     account: str | None = None
     waiting: Mapping[str, Any] | None = None
@@ -33,15 +36,16 @@ class Clip:
     finished_at: datetime | None = None
 
     @classmethod
-    def read(cls, document: Mapping[str, Any], now: datetime) -> Self:
+    def read(cls, document: Mapping[str, Any], now: datetime, usual: Mapping[str, float]) -> Self:
         """A clip of a job document."""
         held = document.get("waiting")
-        return cls(
+        clip = cls(
             index=document["index"],
             description=document.get("description") or "",
             status=document["status"],
             state=document.get("state"),
             progress=document.get("progress") or 0,
+            usual_seconds=usual.get(document.get("model") or "", USUAL_SECONDS),
             attempts=document.get("attempts") or 0,
             account=document.get("provider"),
             waiting=held,
@@ -52,6 +56,7 @@ class Clip:
             created_at=words.moment(document.get("created_at")),
             finished_at=words.moment(document.get("finished_at")),
         )
+        return replace(clip, glide=clip.gliding(clip.progress, now))
 
     @property
     def is_over(self) -> bool:
@@ -61,6 +66,14 @@ class Clip:
     def is_held(self) -> bool:
         """Whether it stands still: waiting, or nothing has begun."""
         return not self.is_over and (bool(self.waiting) or self.status == "queued")
+
+    def gliding(self, start: int, now: datetime) -> Glide:
+        """A bar that stands here now, and moves on by itself when the clip does."""
+        return Glide(start=start, since=None if self.is_over or self.is_held else now.timestamp())
+
+    def percent(self, now: datetime) -> int:
+        """Where its bar is: at least what was reported, and further by the model's usual pace."""
+        return self.progress if self.is_over else self.glide.percent(now.timestamp(), self.usual_seconds)
 
     def sentence(self, now: datetime) -> str:
         """What the clip does, or why it doesn't."""
@@ -84,19 +97,30 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A job as a watcher sees it. ``job`` is the last document, ``offline`` says that nobody answers just now."""
+    """A job as a watcher sees it. ``job`` is the last document, ``offline`` says that nobody answers just now.
+
+    ``usual`` has the seconds that a model usually takes.
+    """
 
     job: Mapping[str, Any]
     clips: tuple[Clip, ...]
+    usual: Mapping[str, float] = field(default_factory=dict)
     offline: bool = False
 
     @classmethod
-    def read(cls, document: Mapping[str, Any], now: datetime, before: Self | None = None) -> Self:
-        """The picture after a job document. What was shown of a clip's progress is never taken back."""
-        clips = tuple(Clip.read(each, now) for each in document.get("video_clips") or ())
-        if before is not None and len(before.clips) == len(clips):
-            clips = tuple(_onward(old, new) for old, new in zip(before.clips, clips, strict=True))
-        return cls(job=document, clips=clips)
+    def read(cls, document: Mapping[str, Any], now: datetime, usual: Mapping[str, float] | None = None) -> Self:
+        """The picture of a job document."""
+        known = usual or {}
+        clips = tuple(Clip.read(each, now, known) for each in document.get("video_clips") or ())
+        return cls(job=document, clips=clips, usual=known)
+
+    def renewed(self, document: Mapping[str, Any], now: datetime) -> Self:
+        """The picture after another document. What was shown of a clip's progress is never taken back."""
+        fresh = self.read(document, now, self.usual)
+        if len(fresh.clips) != len(self.clips):
+            return fresh
+        clips = (_onward(old, new, now) for old, new in zip(self.clips, fresh.clips, strict=True))
+        return replace(fresh, clips=tuple(clips))
 
     @property
     def state(self) -> str:
@@ -128,8 +152,8 @@ class Picture:
         clip = self.clips[index]
         if clip.is_over and event.get("seq") is None:
             return self  # late news: only what is stored can begin a clip anew
-        clips = (*self.clips[:index], _onward(clip, _changed(clip, type_, event, now)), *self.clips[index + 1 :])
-        return replace(self, clips=clips)
+        after = _onward(clip, _changed(clip, type_, event, now), now)
+        return replace(self, clips=(*self.clips[:index], after, *self.clips[index + 1 :]))
 
 
 def _changed(clip: Clip, type_: str, event: Mapping[str, Any], now: datetime) -> Clip:
@@ -143,9 +167,15 @@ def _changed(clip: Clip, type_: str, event: Mapping[str, Any], now: datetime) ->
     if type_ == "clip_waiting":
         held = event.get("waiting")
         return replace(clip, waiting=held, waits_until=_until(held, now))
-    status = event.get("status") or clip.status
+    return _progressed(clip, event)
+
+
+def _progressed(clip: Clip, event: Mapping[str, Any]) -> Clip:
+    progress, status = event.get("progress") or 0, event.get("status") or clip.status
+    if status in {"complete", "failed"}:
+        return replace(clip, progress=progress)  # the event that says how it ended comes next
     state = clip.state if status == clip.status else _likely(status, clip.status)
-    return replace(clip, status=status, state=state, progress=event.get("progress") or 0, waiting=None)
+    return replace(clip, status=status, state=state, progress=progress, waiting=None)
 
 
 def _likely(status: str, before: str) -> str | None:
@@ -155,12 +185,15 @@ def _likely(status: str, before: str) -> str | None:
     return None
 
 
-def _onward(old: Clip, new: Clip) -> Clip:
+def _onward(old: Clip, new: Clip, now: datetime) -> Clip:
     """Progress never goes down, unless the clip was over and begins anew; its end is its own."""
     if old.is_over and not new.is_over:
-        return replace(new, finished_at=None, error=None)
+        return replace(new, finished_at=None, error=None, glide=new.gliding(new.progress, now))
     finished_at = new.finished_at or (old.finished_at if new.is_over else None)
-    return replace(new, progress=max(old.progress, new.progress), finished_at=finished_at)
+    progress = max(old.progress, new.progress)
+    went_on = progress == old.progress and old.glide.since is not None and new.gliding(0, now).since is not None
+    glide = old.glide if went_on else new.gliding(max(progress, old.percent(now)), now)
+    return replace(new, progress=progress, finished_at=finished_at, glide=glide)
 
 
 def _until(held: Mapping[str, Any] | None, now: datetime) -> float | None:

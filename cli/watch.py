@@ -11,8 +11,9 @@ from rich.live import Live
 
 from cli import screen, words
 from cli.bars import Bars
-from cli.client import Client
+from cli.client import Client, Refused, Unreachable
 from cli.follow import Follower, News, Offline, Told
+from cli.glide import Glide
 from cli.picture import Clip, Picture
 
 _FRAME_SECONDS = 0.1
@@ -28,7 +29,7 @@ def watch(client: Client, job_id: str, *, plain: bool | None = None) -> dict[str
     ``plain``: a line for each change instead of bars; by default where standard output is no terminal.
     """
     in_lines = plain if plain is not None else not screen.out().is_terminal
-    return _watch(client, job_id, _lines() if in_lines else _bars())
+    return _watch(client, job_id, _lines()) if in_lines else _watch(client, job_id, _bars(), _usual(client))
 
 
 def watch_as_json(client: Client, job_id: str) -> dict[str, Any]:
@@ -60,8 +61,18 @@ def _essence(clip: Clip) -> tuple[str, int, str | None]:
     return clip.status, max(1, clip.attempts), None if clip.is_over or not clip.waiting else clip.waiting.get("reason")
 
 
-def _watch(client: Client, job_id: str, shown: AbstractContextManager[Show]) -> dict[str, Any]:
-    picture = Picture.read(client.job(job_id), _now())
+def _usual(client: Client) -> dict[str, float]:
+    """How many seconds each model usually takes; bars do without when nobody tells."""
+    try:
+        return {row["model"]: row["usual_seconds"] for row in client.models()}
+    except (Refused, Unreachable):
+        return {}
+
+
+def _watch(
+    client: Client, job_id: str, shown: AbstractContextManager[Show], usual: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    picture = Picture.read(client.job(job_id), _now(), usual)
     with shown as show:
         show(None, picture, None)
         if not picture.is_final:
@@ -88,7 +99,7 @@ def _after(picture: Picture, news: News) -> Picture:
     if isinstance(news, Offline):
         return replace(picture, offline=True)
     if news.type == "snapshot":
-        return Picture.read(news.payload["snapshot"], _now(), picture)
+        return picture.renewed(news.payload["snapshot"], _now())
     return replace(picture.heard(news.type, news.payload, _now()), offline=False)
 
 
@@ -124,7 +135,7 @@ def _records() -> Iterator[Show]:
 
 
 def _substance(picture: Picture) -> tuple[str, list[Clip]]:
-    return picture.state, [replace(clip, waits_until=None) for clip in picture.clips]
+    return picture.state, [replace(clip, waits_until=None, glide=Glide()) for clip in picture.clips]
 
 
 def _snapshot(document: Mapping[str, Any]) -> dict[str, Any]:
