@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from pipeline.domain.answers import Accepted, Answer, Busy, Finished, Refused, Silent, Working
+from pipeline.domain.answers import Accepted, Answer, Busy, Finished, Refused, Silent, Withdrawn, Working
 from pipeline.domain.asset import TERMINAL, Decision, State
 
 # Attempts are named by their asset and number, so that two workers who begin the same one collide in the table.
@@ -107,7 +107,7 @@ def _spend(before: State, answer: Answer) -> str | None:
     match before, answer:
         case ((State.SUBMITTING | State.UNCERTAIN), (Accepted() | Working() | Finished())):
             return "commit"
-        case State.SUBMITTING, (Refused() | Busy() | Silent()):
+        case State.SUBMITTING, (Refused() | Busy() | Silent() | Withdrawn()):
             return "release"
         case State.UNCERTAIN, Refused(code="absent"):
             return "release"
