@@ -16,7 +16,7 @@ S3_LOCKS := requirements/s3.txt
 LOCAL := .venv/.local-$(call stamp,$(LOCAL_LOCKS))
 TEST := .venv/.test-$(call stamp,$(LOCAL_LOCKS) $(TEST_LOCKS))
 S3 := .venv-s3/.s3-$(call stamp,$(S3_LOCKS))
-PIP := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
+PIP := -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-8s\033[0m %s\n", $$1, $$2}' Makefile

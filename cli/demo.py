@@ -13,44 +13,46 @@ from cli.stack import endings
 from cli.stack.server import ROOT
 from cli.stack.stack import Stack
 from cli.watch import watch
-from pipeline.domain.errors import DailiesError
 
 RENDER_SECONDS = "6"
 TITLES = ("scene", "", "state", "seconds", "attempts", "file")
 NUMBERS = frozenset({"scene", "seconds", "attempts"})
-TROUBLE = re.compile(r"traceback|error|critical|exit code", re.IGNORECASE)
+TROUBLE = re.compile(r"Traceback|\b(ERROR|Error)\b|CRITICAL|FATAL|\"level\": \"(error|critical)\"|, again in")
 LINES_OF_TROUBLE = 6
 
 
 def run_demo(storyboard: Path) -> int:
-    """Render a storyboard with a local stack; 0 only when the job is complete."""
+    """Render a storyboard with a local stack; 0 when it is complete. Raises StackError, Refused, Unreachable."""
     try:
         with endings.as_exceptions(), results_folder(ROOT / "var") as folder:
             return render(json.loads(storyboard.read_text()), folder)
-    except DailiesError as error:
-        screen.complain(f"The demo failed: {error}")
-        return 1
     except KeyboardInterrupt:
-        screen.line("Interrupted; nothing is left running.")
+        screen.line("\nInterrupted; nothing is left running.")
         return screen.LEFT
 
 
 def render(body: dict[str, Any], folder: Path) -> int:
-    """Start a stack, order the job, watch it to its end, save what it made."""
+    """Have it rendered; when that goes wrong, show what the logs know."""
     logs = folder / "logs"
-    done = False
-    screen.line(f"{len(body['scenes'])} scenes, one film. Starting the local stack …")
     try:
-        with Stack(more=pace(), announce=lambda words: screen.line(f"  {words}"), keep_logs=logs) as stack:
-            client = Client(stack.addresses.api_url, stack.create_key())
-            screen.line(f"  dashboard: {client.base_url}, with the key {client.api_key}\n")
-            document = watch(client, client.submit(body)["id"])
-            done = document["state"] == "complete"
-            conclude(document, body, folder)
-            return 0 if done else 1
-    finally:
-        if not done:
-            tell_troubles(logs)
+        is_complete = order(body, folder, logs)
+    except Exception:
+        tell_troubles(logs)
+        raise
+    if not is_complete:
+        tell_troubles(logs)
+    return 0 if is_complete else 1
+
+
+def order(body: dict[str, Any], folder: Path, logs: Path) -> bool:
+    """Start a stack, order the job, watch it to its end, save what it made; whether it is complete."""
+    screen.line(f"{len(body['scenes'])} scenes, one film. Starting the local stack …")
+    with Stack(more=pace(), announce=lambda words: screen.line(f"  {words}"), keep_logs=logs) as stack:
+        client = Client(stack.addresses.api_url, stack.create_key())
+        screen.line(f"  dashboard: {client.base_url}, with the key {client.api_key}\n")
+        document = watch(client, client.submit(body)["id"])
+        conclude(document, body, folder)
+    return bool(document["state"] == "complete")
 
 
 def pace() -> dict[str, str]:

@@ -5,20 +5,16 @@ import signal
 from cli import screen
 from cli.stack import endings
 from cli.stack.stack import Stack
-from pipeline.domain.errors import DailiesError
 
 
 def run_up() -> int:
-    """Start the stack, say how to reach it, and stay until Ctrl-C or SIGTERM."""
+    """Start the stack, say how to reach it, and stay until Ctrl-C or SIGTERM. Raises StackError."""
     screen.line("Starting the local stack …")
     try:
         with endings.as_exceptions(), Stack(announce=lambda words: screen.line(f"  {words}")) as stack:
             introduce(stack, stack.create_key())
             while True:
                 signal.pause()
-    except DailiesError as error:
-        screen.complain(f"The local stack could not be started: {error}")
-        return 1
     except KeyboardInterrupt:
         screen.line("Stopped; nothing is left.")
         return 0

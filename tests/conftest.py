@@ -69,8 +69,9 @@ def simulator() -> Iterator[servers.Simulator]:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The whole local stack, as `make up` starts it, with clips of two seconds."""
-    with Stack(more={"SIMULATOR_RENDER_SECONDS": "2"}) as running:
+    """The whole local stack, as `make up` starts it, rendering in two seconds; its logs stay in var/."""
+    logs = chromium.ROOT / "var" / "test-logs"
+    with Stack(more={"SIMULATOR_RENDER_SECONDS": "2"}, keep_logs=logs) as running:
         yield running
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli.stack import watchdog
 from pipeline.domain.errors import DailiesError
 
 HERE = Path(__file__).parent
@@ -54,8 +56,9 @@ class Watchdog:
     """Starts children so that neither they nor their descendants outlive this process."""
 
     def __init__(self) -> None:
+        self._mark = secrets.token_hex(8)
         reader, self._pipe = os.pipe()
-        script = [sys.executable, "-I", "-S", str(HERE / "watchdog.py")]
+        script = [sys.executable, "-I", "-S", str(HERE / "watchdog.py"), self._mark]
         self._script = subprocess.Popen(script, stdin=reader, start_new_session=True)
         os.close(reader)
         # A parent-death signal comes at the death of the *thread* that started the child, so one thread starts them
@@ -71,8 +74,10 @@ class Watchdog:
         """Start a program as the leader of a group that the watchdog knows."""
         return self._starter.submit(self._start, program, log).result()
 
-    def forget(self, group: int) -> None:
-        """A group is gone."""
+    def clear(self, name: str, group: int) -> None:
+        """Kill what is left of a program: its group, and descendants that left it."""
+        watchdog.kill_group(group)
+        watchdog.kill_marked(self._mark_of(name))
         os.write(self._pipe, b"-%d\n" % group)
 
     def close(self) -> None:
@@ -91,9 +96,12 @@ class Watchdog:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=program.folder,
-                env=dict(program.environment),
+                env={**program.environment, watchdog.VARIABLE: self._mark_of(program.name)},
                 pass_fds=[self._pipe],
             )
+
+    def _mark_of(self, name: str) -> str:
+        return f"{self._mark}:{name};"
 
 
 class Process:
@@ -165,10 +173,8 @@ class Process:
         """Take away what is left of the last run: the process, and descendants that outlived it."""
         if self._child is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
+        self._watchdog.clear(self.program.name, self._child.pid)
         self._child.wait()
-        self._watchdog.forget(self._child.pid)
         self._child = None
 
     def tail(self, lines: int = TAIL_LINES) -> str:
