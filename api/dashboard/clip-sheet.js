@@ -2,6 +2,7 @@
 import { promptOf } from "./clip-card.js";
 import { Icon } from "./icons.js";
 import { Refusal } from "./notices.js";
+import { Field } from "./scene-fields.js";
 import { Sheet } from "./sheet.js";
 import { html, useEffect, useState } from "./view.js";
 import { clipLine, clock, failedWords, STATES, modelName, money, tone } from "./words.js";
@@ -35,8 +36,7 @@ function RetryForm({ clip, store, close }) {
   };
   return html`
     <form onSubmit=${submit}>
-      <label class="field"><span>Prompt</span>
-        <textarea rows="6" autofocus value=${prompt} onInput=${(e) => setPrompt(e.target.value)}></textarea></label>
+      <${Field} label="Prompt"><textarea rows="6" autofocus value=${prompt} onInput=${(e) => setPrompt(e.target.value)}></textarea><//>
       <${Refusal} problem=${problem} />
       <p class="actions"><button class="primary" disabled=${busy || !prompt.trim()}>Retry</button></p>
     </form>`;

@@ -1,7 +1,7 @@
 // The top of a job's page: the film, or what there is of it, and beside it how far, how long, how much.
 import { useSeconds } from "./clock.js";
 import { Icon } from "./icons.js";
-import { counts, spentCents } from "./job.js";
+import { counts, progressOf, spentCents } from "./job.js";
 import { complain } from "./notices.js";
 import { Picture } from "./picture.js";
 import { Confirm } from "./sheet.js";
@@ -25,13 +25,20 @@ const Film = ({ job, clips, refresh }) => html`
         name="the film" words="" refresh=${refresh} />`
     : html`<${Slices} clips=${clips} />`}</div>`;
 
-function Total({ job, clips }) {
-  const percent = Math.floor(job.progress || 0);
-  const segments = clips.length <= MOST_SEGMENTS ? clips.map((clip) => [tone(clip), clip.progress]) : [[jobTone(job), percent]];
+/** How far the whole is, as its cards show it: `{percent, estimated}`. */
+function wholeProgress(job, shown) {
+  const mean = shown.reduce((sum, each) => sum + each.percent, 0) / Math.max(1, shown.length);
+  return { percent: Math.floor(Math.max(mean, job.progress || 0)), estimated: shown.some((each) => each.estimated) };
+}
+
+const segmentOf = (clip, { percent }) => [tone(clip), clip.status === "failed" || clip.status === "cancelled" ? 100 : percent];
+
+function Total({ job, clips, shown, whole }) {
+  const segments = clips.length <= MOST_SEGMENTS ? clips.map((clip, i) => segmentOf(clip, shown[i])) : [[jobTone(job), whole.percent]];
   return html`
-    <div class="total" role="progressbar" aria-label="The whole job" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${percent}>
-      ${segments.map(([state, progress]) => html`<span class=${`segment tone-${state}`}>
-        <span style=${{ transform: `scaleX(${state === "failed" || state === "off" ? 1 : progress / 100})` }}></span></span>`)}
+    <div class="total" role="progressbar" aria-label="The whole job" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${whole.percent}>
+      ${segments.map(([state, percent]) => html`<span class=${`segment tone-${state}`}>
+        <span style=${{ transform: `scaleX(${percent / 100})` }}></span></span>`)}
     </div>`;
 }
 
@@ -47,7 +54,7 @@ function countWords(count) {
 function Figures({ job, state, count, now }) {
   const seconds = job.total_seconds ?? (jobIsOver(job) ? null : (now - Date.parse(job.created_at)) / 1000);
   const spent = spentCents(state);
-  const estimate = job.estimate_cents && !jobIsOver(job) ? ` of about ${money(job.estimate_cents)}` : "";
+  const estimate = job.estimate_cents >= spent && !jobIsOver(job) ? ` of about ${money(job.estimate_cents)}` : "";
   const figure = (name, value) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
   return html`<dl class="figures">
     ${figure("Clips", countWords(count))}
@@ -87,13 +94,16 @@ export function JobHead({ store }) {
   const now = useSeconds(!jobIsOver(job));
   const count = counts(clips);
   const state = jobTone(job);
+  const shown = clips.map((clip) => progressOf(clip, store.state.usualSeconds, now));
+  const whole = wholeProgress(job, shown);
+  const far = jobIsOver(job) ? "" : `${whole.estimated ? "about " : ""}${whole.percent} %`;
   return html`
     <section class="head" aria-label="The job">
       <${Film} job=${job} clips=${clips} refresh=${() => store.renew()} />
       <div class="head-words">
         <h1>${job.title || "Untitled"}</h1>
-        <p class=${`state-line tone-${state}`}><${Icon} name=${state} />${jobWords(job)} <span class="figure-inline">${jobIsOver(job) ? "" : `${Math.floor(job.progress || 0)} %`}</span></p>
-        <${Total} job=${job} clips=${clips} />
+        <p class=${`state-line tone-${state}`}><${Icon} name=${state} />${jobWords(job)} <span class="figure-inline">${far}</span></p>
+        <${Total} job=${job} clips=${clips} shown=${shown} whole=${whole} />
         <${Figures} job=${job} state=${store.state} count=${count} now=${now} />
         <${Actions} job=${job} count=${count} store=${store} />
       </div>

@@ -6,10 +6,9 @@ import { number } from "./words.js";
 
 /** A labelled control with what is wrong with it right below. */
 export const Field = ({ label, hint, complaint, children }) => html`
-  <label class=${complaint ? "field wrong" : "field"}><span>${label}</span>
-    ${hint && html`<span class="small muted">${hint}</span>`}
-    ${children}
-    ${complaint && html`<span class="complaint-line" role="alert">${complaint}</span>`}</label>`;
+  <div class=${complaint ? "field wrong" : "field"}>
+    <label><span>${label}</span>${hint && html`<span class="small muted">${hint}</span>`}${children}</label>
+    ${complaint && html`<p class="complaint-line" role="alert">${complaint}</p>`}</div>`;
 
 function Duration({ scene, change, durations, complaint }) {
   const choices = durationChoices(durations);

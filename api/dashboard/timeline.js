@@ -38,7 +38,7 @@ function Row({ clip, job, now, axis, start, store, tell, hidden }) {
   const state = tone(clip);
   const summary = () => tell(spans.map((span) => spanWords(clip, span)).at(-1) || `Clip ${clip.index + 1}`);
   return html`
-    <li hidden=${hidden}><div ref=${ref} class="time-row" data-clip=${clip.index} tabindex="0" onFocus=${summary} aria-label=${`Clip ${clip.index + 1}: ${promptOf(clip)}`}>
+    <li hidden=${hidden}><div ref=${ref} class="time-row" role="group" data-clip=${clip.index} tabindex="0" onFocus=${summary} aria-label=${`Clip ${clip.index + 1}: ${promptOf(clip)}`}>
       <span class=${`time-name tone-${state}`}><${Icon} name=${state} /><span class="index">${number(clip.index)}</span><span class="time-prompt">${promptOf(clip)}</span></span>
       <span class="time-track">${spans.map((span) => html`
         <${Span} clip=${clip} span=${span} start=${start} end=${axis.end} tell=${tell} />`)}</span>
