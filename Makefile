@@ -19,7 +19,7 @@ S3 := .venv-s3/.s3-$(call stamp,$(S3_LOCKS))
 PIP := -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-8s\033[0m %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 demo: setup ## render examples/lighthouse.json with a pretend provider: film and clips under var/demo/
 	@bin/dailies demo
@@ -46,7 +46,7 @@ fmt: setup-test ## format the code and sort the imports
 	@$(BIN)/ruff format .
 
 bench: setup setup-test ## measure, and print the tables
-	@for script in bench/*.py; do PYTHONPATH=. $(BIN)/python $$script || exit 1; done
+	@$(BIN)/python -m bench.first_light
 
 lock: setup-test ## write requirements/*.txt anew from requirements/*.in
 	@for name in base local s3 test; do \
