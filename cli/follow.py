@@ -24,7 +24,6 @@ _LOOK_SECONDS = 5.0
 _PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _ANSWER_SECONDS = 10.0
 _GIVE_UP_SECONDS = 300.0
-_LEAVE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +82,9 @@ class Follower:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # The listener hangs up by itself: the farewell of a WebSocket takes seconds, and nobody has to wait for it.
         self._stopped = True
         self._look.set()
-        with suppress(SocketIOError):
-            self._socket.disconnect()
-        if kind is not KeyboardInterrupt:
-            self._listener.join(_LEAVE_SECONDS)
 
     def news(self, wait_seconds: float) -> Iterator[News]:
         """What came in since; waits a little for the first. Raises Refused, and Unreachable after long silence."""
@@ -135,6 +131,8 @@ class Follower:
             self._seq = letter.seq
             yield self._snapshot(letter.snapshot)
             yield from self._in_order()
+        if self._early:
+            self._ask_again()
 
     def _in_order(self) -> Iterator[News]:
         self._early = {seq: told for seq, told in self._early.items() if seq > self._seq}
@@ -152,6 +150,13 @@ class Follower:
     # ── in the listener's thread: the network ──
 
     def _listen(self) -> None:
+        try:
+            self._listen_until_stopped()
+        finally:
+            with suppress(SocketIOError):
+                self._socket.disconnect()
+
+    def _listen_until_stopped(self) -> None:
         heard_at, failures = time.monotonic(), 0
         while not self._stopped:
             self._look.clear()
