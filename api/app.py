@@ -50,7 +50,7 @@ def create_app(services: Services, *, message_queue: str | None = None, async_mo
     )
     settings = services.settings
     app.json = _Json(app)
-    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_MEMORY_SIZE=0, MAX_FORM_PARTS=0)
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES + 1, MAX_FORM_MEMORY_SIZE=0, MAX_FORM_PARTS=0)
     context.install(app, services)
     app.before_request(_begin)
     auth.install(app, secret_key=settings.secret_key)

@@ -56,7 +56,11 @@ _HTTP = {
     415: "unsupported_media_type",
     431: "payload_too_large",
 }
-_NO_SUCH_ADDRESS = "there is no such address; GET /openapi.json lists what there is"
+_SENTENCES = {
+    404: "there is no such address; GET /openapi.json lists what there is",
+    405: "this address is not for that method; the header Allow names those it is for",
+    413: "the body is too large: send at most 1 MB, a long storyboard as several jobs",
+}
 _AWAY = "a part that we need does not answer just now; try again in a few seconds"
 _OUR_FAULT = "something went wrong on our side; it is logged under this request_id"
 
@@ -144,7 +148,7 @@ def _http(error: HTTPException) -> Response | HTTPException:
         return error
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _bug(error)
-    detail = _NO_SUCH_ADDRESS if status == HTTPStatus.NOT_FOUND else error.description or error.name
+    detail = _SENTENCES.get(status) or error.description or error.name
     response = answer(
         Problem(status=status, code=_HTTP.get(status, "validation_failed"), title=error.name, detail=detail)
     )

@@ -80,7 +80,7 @@ def test_a_large_body_without_a_length_is_refused_all_the_same(api: Web) -> None
         "/v1/estimate",
         input_stream=BytesIO(b" " * (MAX_BODY_BYTES + 10)),
         content_type="application/json",
-        environ_overrides={"wsgi.input_terminated": True},
+        environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
     )
     assert told.status_code == 413
 
