@@ -14,12 +14,12 @@ class Carrier(Protocol):
         """Somebody should start the newest round of this job."""
         ...
 
-    def chord(self, job_id: UUID, round_: int, members: Sequence[Member]) -> bool:
-        """Publish a round: its size first, then every member; False when the broker would not take it all."""
+    def open(self, job_id: UUID, round_: int, size: int) -> bool:
+        """Open a round's chord for so many members; False when the broker would not take it."""
         ...
 
     def members(self, members: Sequence[Member]) -> None:
-        """Somebody should look at these assets now."""
+        """Somebody should look at these assets now, as members of their chord."""
         ...
 
     def finish(self, job_id: UUID) -> None:

@@ -18,7 +18,7 @@ from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, Decision, State
 from pipeline.domain.attempt import NewAttempt, attempt_id, consequence
 from pipeline.domain.decide import NOW, decide
 from pipeline.domain.errors import StaleClaim
-from pipeline.domain.events import ClipRef, Event, changes
+from pipeline.domain.events import ClipRef, Event, EventType, changes
 from pipeline.domain.hold import Change, Hold, NotClaimed
 from pipeline.domain.order import Shot, compose_input
 from pipeline.keeper import kept
@@ -163,8 +163,9 @@ def _afterwards(services: Services, before: Hold, after: Hold, answer: Answer, e
         services.limiter.leave(before.account, [before.asset_id])
     if after.asset.state is State.FAILED and isinstance(answer, Refused | Silent):
         _LOG.warning("clip.failed", model=before.model, failure=after.asset.failure, takes=after.asset.takes)
-    if events:
-        services.tell([*events, *services.job_progress(before.member.job_id, before.owner_id)])
+    if any(event.type is EventType.VIDEO_PROGRESS for event in events):
+        events = [*events, *services.job_progress(before.member.job_id, before.owner_id)]
+    services.tell(events)
     if after.asset.state is State.DONE:
         services.carrier.thumbnail(before.asset_id)
 

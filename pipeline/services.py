@@ -127,7 +127,9 @@ class Services:
 
     def tell(self, events: Iterable[Event]) -> None:
         """Tell watchers, in order, and mark what is stored as told; what could not be told is told by the sweeper."""
-        told = [event for event in events if self.progress.tell(self._told(event))]
+        told = [event for event in events if self.progress.tell(self._told(event)) and event.stored]
+        if not told:
+            return
         try:
             self.store.outbox.published(told)
         except Unavailable:

@@ -32,14 +32,13 @@ class CeleryCarrier:
         """Ask a worker to publish the job's newest round."""
         self._send("start_job", str(job_id))
 
-    def chord(self, job_id: UUID, round_: int, members: Sequence[Member]) -> bool:
-        """Publish a round: the size first, so that the counter stands before the first member can end.
+    def open(self, job_id: UUID, round_: int, size: int) -> bool:
+        """Set the chord's counter before the first member can end.
 
-        ``chord()`` itself is not used: in a process that lives long it leaks a subscription for each member.
+        ``chord()`` itself is not used: it sends every member at once, and in a process that lives long it leaks a
+        subscription for each.
         """
-        size = len(members)
-        group = group_id(job_id, round_)
-        return self._tried("chord", lambda: self._app.backend.set_chord_size(group, size)) and self._publish(members)
+        return self._tried("chord", lambda: self._app.backend.set_chord_size(group_id(job_id, round_), size))
 
     def members(self, members: Sequence[Member]) -> None:
         """Publish members now, whatever else of them is on its way."""

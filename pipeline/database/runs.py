@@ -1,22 +1,23 @@
 """How a round of a job begins and ends: what to dispatch, when it is over, who makes the film, and the last word."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.engine import transaction
 from pipeline.database.forgotten import MAX_THUMBNAIL_TRIES, OPEN_JOBS, has_open_assets
 from pipeline.database.outbox import append
 from pipeline.database.tables import assets, clip_thumbnails, jobs
-from pipeline.domain.asset import State
+from pipeline.domain.answers import Reason
+from pipeline.domain.asset import PARKED, State, Waiting
 from pipeline.domain.events import Event
+from pipeline.domain.hold import line_order
 from pipeline.domain.job import JobState
-from pipeline.domain.member import Member
 
 _CLOCK = func.clock_timestamp()
 
@@ -41,6 +42,15 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InLine:
+    """An asset that waits for a slot of its account."""
+
+    asset_id: UUID
+    account: str
+    order: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class DoneClip:
     """A finished clip, for the media work that follows it."""
 
@@ -57,18 +67,30 @@ class Runs:
 
     engine: Engine
 
-    def members(self, job_id: UUID) -> tuple[int, list[Member]]:
-        """The job's newest round and its members in order of their group index; (0, []) for a job that is gone."""
+    def unstarted(self, job_id: UUID) -> tuple[int, int]:
+        """The job's newest round and how many members it has; (0, 0) when it was begun already, or the job is gone."""
         query = (
-            select(assets.c.id, assets.c.job_id, assets.c.round, assets.c.group_index)
-            .join(jobs, (jobs.c.id == assets.c.job_id) & (jobs.c.round == assets.c.round))
-            .where(assets.c.job_id == job_id)
-            .order_by(assets.c.group_index)
+            select(jobs.c.round, func.count())
+            .join(assets, (assets.c.job_id == jobs.c.id) & (assets.c.round == jobs.c.round))
+            .where(jobs.c.id == job_id, jobs.c.dispatched_round < jobs.c.round)
+            .group_by(jobs.c.round)
+        )
+        with transaction(self.engine) as connection:
+            row = connection.execute(query).one_or_none()
+        return (row[0], row[1]) if row else (0, 0)
+
+    def park(self, job_id: UUID, round_: int) -> list[InLine]:
+        """Let the round's waiting assets wait for their slots, without a message; who they are, to be put in line."""
+        free = or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < _CLOCK)
+        query = (
+            update(assets)
+            .where(assets.c.job_id == job_id, assets.c.round == round_, assets.c.state == State.WAITING, free)
+            .values(due_at=_CLOCK + PARKED, waiting=asdict(Waiting(reason=Reason.SLOT)))
+            .returning(assets.c.id, assets.c.account, assets.c.created_at, assets.c["index"])
         )
         with transaction(self.engine) as connection:
             rows = connection.execute(query).all()
-        found = [Member(asset_id=r.id, job_id=r.job_id, round=r.round, group_index=r.group_index) for r in rows]
-        return (found[0].round if found else 0), found
+        return [InLine(asset_id=id_, account=account, order=line_order(at, index)) for id_, account, at, index in rows]
 
     def dispatched(self, job_id: UUID, round_: int) -> None:
         """The round's members are published; from here on the sweeper looks after them."""

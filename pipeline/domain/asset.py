@@ -6,6 +6,10 @@ from enum import StrEnum
 
 from pipeline.domain.answers import Reason
 
+# Whoever waits in line is waked by the release before it, and missed wakes are found by the sweeper within seconds;
+# this is only how long a row waits for both to fail.
+PARKED = timedelta(seconds=300)
+
 
 class State(StrEnum):
     """The life of an asset; each state says who has the next word."""
@@ -81,7 +85,7 @@ class Policy:
     poll_first: timedelta = timedelta(seconds=5)
     poll_factor: float = 1.5
     poll_max: timedelta = timedelta(seconds=30)
-    parked: timedelta = timedelta(seconds=30)
+    parked: timedelta = PARKED
     blocked_default: timedelta = timedelta(seconds=15)
     time_limit: timedelta = timedelta(seconds=120)
     hard_limit: timedelta = timedelta(seconds=600)

@@ -59,7 +59,7 @@ class Hold:
     @property
     def order(self) -> float:
         """Where it stands in line: older jobs first, then scene by scene."""
-        return self.created_at.timestamp() * 1000.0 + self.index / 1000
+        return line_order(self.created_at, self.index)
 
     @property
     def slot(self) -> str:
@@ -78,3 +78,8 @@ class Change:
     result: Mapping[str, Any] | None = None
     events: Sequence[Event] = ()
     read: News | None = None
+
+
+def line_order(created_at: datetime, index: int) -> float:
+    """The place of an asset in its account's line, as a number to sort by."""
+    return created_at.timestamp() * 1000.0 + index / 1000

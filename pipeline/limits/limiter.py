@@ -5,7 +5,7 @@ from the rows: an account whose leases are gone admits nothing until ``restore``
 means no permit, and no permit means no spend.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -77,6 +77,11 @@ class Limiter:
         window = (limits.asks, _ms(limits.asks_seconds))
         wait_ms = self._run("ask", _keys(limits.account, "blocked", "asks"), uuid4().hex, *window)
         return REDIS_DOWN_SECONDS if wait_ms is None else wait_ms / 1000
+
+    def enter(self, account: str, orders: Mapping[UUID, float]) -> bool:
+        """Take places in line, lower orders first; False without Redis."""
+        places = {str(asset_id): order for asset_id, order in orders.items()}
+        return self._try(lambda: self._redis.zadd(_keys(account, "line")[0], places, nx=True)) is not None
 
     def leave(self, account: str, asset_ids: Sequence[UUID]) -> None:
         """Give up places in line."""
