@@ -1,0 +1,97 @@
+"""Keys and tables at a real database, from the command line."""
+
+import json
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from cli.main import main
+from pipeline.database.engine import connect
+from pipeline.database.keys import Keys
+from tests import servers
+
+Type = Callable[..., int]
+
+
+@pytest.fixture
+def type_in(monkeypatch: pytest.MonkeyPatch) -> Type:
+    """Type a command; its exit code comes back."""
+
+    def run(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["dailies", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code if isinstance(ended.value.code, int) else 0
+
+    return run
+
+
+@pytest.fixture
+def here(database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    return database_url
+
+
+def caller(url: str, key: str) -> str | None:
+    engine = connect(url, pool_size=1)
+    try:
+        found = Keys(engine).caller(key)
+    finally:
+        engine.dispose()
+    return found.owner if found else None
+
+
+def test_a_created_key_opens_its_owners_jobs_until_it_is_revoked(
+    here: str, type_in: Type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert type_in("keys", "create", "--owner", "ada", "--name", "laptop", "--json") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert caller(here, made["key"]) == "ada"
+    assert type_in("keys", "list") == 0
+    listed = capsys.readouterr().out
+    assert made["id"] in listed
+    assert made["key"] not in listed
+    assert type_in("keys", "revoke", made["id"]) == 0
+    assert caller(here, made["key"]) is None
+    assert type_in("keys", "revoke", made["id"]) == 3
+
+
+def test_a_created_key_stands_alone_on_standard_output(
+    here: str, type_in: Type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert type_in("keys", "create", "--owner", "ada", "--name", "laptop") == 0
+    assert caller(here, capsys.readouterr().out.strip()) == "ada"
+
+
+def test_migrate_makes_the_tables_that_keys_need(
+    postgres: servers.Postgres, type_in: Type, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with postgres.database("template1") as url:
+        monkeypatch.setenv("DATABASE_URL", url)
+        assert type_in("keys", "list") == 2
+        assert "run `dailies migrate` first" in capsys.readouterr().err
+        assert type_in("migrate", "--json") == 0
+        assert type_in("keys", "list") == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "complaint"),
+    [
+        ("", 2, "DATABASE_URL is not set"),
+        ("nonsense", 2, "DATABASE_URL has to look like"),
+        ("postgresql+psycopg2://nobody@127.0.0.1:1/none", 4, "Postgres does not answer"),
+    ],
+)
+def test_a_database_that_can_not_be_used_is_said_in_a_sentence(
+    type_in: Type,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    url: str,
+    code: int,
+    complaint: str,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert type_in("keys", "list") == code
+    assert complaint in capsys.readouterr().err
+    assert type_in("migrate") == code
