@@ -82,8 +82,9 @@ class Steps:
     def let_go(self, hold: Hold, pause: timedelta) -> None:
         """Give the row back untouched, to be looked at after a pause; harmless when it is no longer ours."""
         query = update(assets).where(assets.c.id == hold.asset_id, assets.c.version == hold.version)
+        values = {"claimed_until": None, "due_at": _due(hold, pause), "version": assets.c.version + 1}
         with transaction(self.engine) as connection:
-            connection.execute(query.values(claimed_until=None, due_at=_CLOCK + pause))
+            connection.execute(query.values(values))
 
     def extend(self, hold: Hold, lease: timedelta) -> None:
         """Hold the row longer, while a slow call of ours is under way."""
@@ -155,8 +156,7 @@ def _write(hold: Hold, change: Change, keep: timedelta | None) -> Any:
         "version": assets.c.version + 1,
         "updated_at": _CLOCK,
         "claimed_until": _CLOCK + keep if keep else None,
-        # A wake that came while we held the row makes it due at once, so no wake is lost.
-        "due_at": case((assets.c.wakes > hold.wakes, _CLOCK), else_=_CLOCK + (wait or timedelta(0))),
+        "due_at": _due(hold, wait or timedelta(0)),
     }
     if change.begin:
         values["attempt_id"] = change.begin.id
@@ -168,6 +168,11 @@ def _write(hold: Hold, change: Change, keep: timedelta | None) -> Any:
         .values(values)
         .returning(assets.c.version, assets.c.wakes, assets.c.attempt_id)
     )
+
+
+def _due(hold: Hold, wait: timedelta) -> Any:
+    """A wake that came while we held the row makes it due at once, so no wake is lost."""
+    return case((assets.c.wakes > hold.wakes, _CLOCK), else_=_CLOCK + wait)
 
 
 def _decided(after: Asset) -> dict[str, Any]:
