@@ -6,7 +6,7 @@ import { Icon } from "./icons.js";
 import { counts } from "./job.js";
 import { JobHead } from "./job-head.js";
 import { useJob } from "./job-store.js";
-import { moveFocus, useKeys } from "./keys.js";
+import { moveFocus, Search, useKeys } from "./keys.js";
 import { Trouble } from "./notices.js";
 import { togglePlay } from "./picture.js";
 import { speak } from "./speak.js";
@@ -50,8 +50,10 @@ function tabTitle(job, clips) {
 }
 
 const Skeleton = () => html`
-  <div aria-hidden="true" class="skeleton-page">
+  <div aria-hidden="true">
+    <span class="back">\u00a0</span>
     <section class="head"><div class="film skeleton"></div><div class="head-words"><h1 class="skeleton">\u00a0</h1></div></section>
+    <div class="page-head"></div>
     <ol class="bin">${[0, 1, 2, 3, 4].map(() => html`<li><div class="card"><div class="picture skeleton"></div></div></li>`)}</ol>
   </div>`;
 
@@ -69,7 +71,7 @@ function Views({ store, tab, open }) {
   return html`
     <div class="page-head">
       <nav class="tabs" aria-label="View">${link("clips", "Clips")}${link("timeline", "Timeline")}</nav>
-      <input type="search" placeholder="Search" aria-label="Search clips" value=${sought} onInput=${(e) => seek(e.target.value)} />
+      <${Search} what="clips" value=${sought} seek=${seek} />
     </div>
     ${tab === "timeline"
       ? html`<${Timeline} store=${store} hidden=${hidden} open=${open} />`

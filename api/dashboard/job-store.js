@@ -66,7 +66,7 @@ export class JobStore {
     if (event.job_id !== this.id || !this.state.job) return;
     const order = model.order(this.state, event);
     if (order === "old") return;
-    if (order === "gap") {
+    if (order === "gap" || model.isNewRound(this.state, name)) {
       this.catchUp();
       return;
     }

@@ -1,5 +1,6 @@
 // What the page knows about one job, and how each snapshot and event changes it. Pure: the time is passed in.
 import * as glide from "./glide.js";
+import { jobIsOver } from "./words.js";
 
 const OVER = new Set(["complete", "failed", "cancelled"]);
 
@@ -83,8 +84,8 @@ const stateOf = (status, before) =>
   ({ queued: "waiting", processing: before === "rendering" ? "fetching" : "submitting", complete: "done" })[status] || status;
 
 const JOB_EVENTS = {
-  job_progress: ({ progress, complete, failed, total }) =>
-    ({ progress, state: complete + failed === total ? "assembling" : "running" }),
+  job_progress: ({ progress, complete, failed, total }, job) =>
+    (jobIsOver(job) ? {} : { progress, state: complete + failed === total ? "assembling" : "running" }),
   job_complete: ({ state, total_seconds, actual_cents }) => ({ state, total_seconds, actual_cents }),
 };
 
@@ -94,6 +95,9 @@ export function order(state, event) {
   if (event.seq <= state.seq) return "old";
   return event.seq === state.seq + 1 ? "next" : "gap";
 }
+
+/** Whether the event says that something goes on in a job that was over: then the whole document must be read. */
+export const isNewRound = (state, name) => name === "job_progress" && jobIsOver(state.job);
 
 /** Whether the clip's own document must be read after this event: it says more than the event does. */
 export function wantsDocument(state, name, event) {

@@ -3,7 +3,7 @@ import * as api from "./api.js";
 import { useSeconds, useSeen } from "./clock.js";
 import { Icon } from "./icons.js";
 import { sameLinks } from "./job.js";
-import { focusSearch, moveFocus, useKeys } from "./keys.js";
+import { moveFocus, Search, useKeys } from "./keys.js";
 import * as live from "./live.js";
 import { complain, Trouble } from "./notices.js";
 import { go, jobHref } from "./routes.js";
@@ -49,9 +49,9 @@ function useJobs() {
     const reload = () => load(0, Math.max(PAGE, latest.current.jobs?.length || 0));
     const hear = (type, event) => {
       if (type !== "job_progress" && type !== "job_complete") return;
-      const known = latest.current.jobs?.some((job) => job.id === event.job_id);
+      const known = latest.current.jobs?.find((job) => job.id === event.job_id);
       if (known) dispatch({ type, event });
-      if (!known || type === "job_complete") reload();
+      if (!known || words.jobIsOver(known) || type === "job_complete") reload();
     };
     const subscription = live.watch({
       call: "subscribe_list", ask: () => ({}), heard: hear,
@@ -137,7 +137,7 @@ function Empty() {
     </section>`;
 }
 
-const KEYS = { j: () => moveFocus(".rows a", 1), k: () => moveFocus(".rows a", -1), "/": focusSearch };
+const KEYS = { j: () => moveFocus(".rows a", 1), k: () => moveFocus(".rows a", -1) };
 
 const matches = (job, sought) => `${job.title} ${job.state} ${job.id}`.toLowerCase().includes(sought.toLowerCase());
 
@@ -153,7 +153,7 @@ export function JobsPage() {
   const shown = (jobs || []).filter((job) => matches(job, sought));
   return html`
     <div class="page-head"><h1>Jobs</h1>
-      <input type="search" placeholder="Search" aria-label="Search jobs" value=${sought} onInput=${(e) => seek(e.target.value)} /></div>
+<${Search} what="jobs" value=${sought} seek=${seek} /></div>
     ${jobs ? html`<ul class="rows">${shown.map((job) => html`<${Row} key=${job.id} job=${job} now=${now} />`)}</ul>` : html`<${Skeleton} />`}
     ${jobs && !shown.length && html`<p class="muted">No job here matches “${sought}”.</p>`}
     ${more !== null && html`<p class="actions"><button onClick=${() => load(more)}>Show more</button></p>`}`;

@@ -45,6 +45,11 @@ export function moveFocus(selector, step) {
 
 export const focusSearch = () => document.querySelector("input[type=search]")?.focus();
 
+/** The page's search; Escape gives the keys back to the page. */
+export const Search = ({ what, value, seek }) => html`
+  <input type="search" placeholder="Search" aria-label=${`Search ${what}`} value=${value}
+    onInput=${(event) => seek(event.target.value)} onKeyDown=${(event) => event.key === "Escape" && event.target.blur()} />`;
+
 export const KeySheet = ({ close }) => html`
   <${Sheet} title="Keyboard" close=${close}>
     <dl class="keys">

@@ -1,6 +1,7 @@
 // A new job: a form or pasted JSON, its price before anything is spent, and every complaint at its field.
 import * as api from "./api.js";
 import { useCatalogue } from "./catalogue.js";
+import { Icon } from "./icons.js";
 import { Refusal } from "./notices.js";
 import { go, jobHref } from "./routes.js";
 import { Field, SceneList } from "./scene-fields.js";
@@ -82,14 +83,22 @@ function shownFields(draft) {
   return new Set(["title", "model", "aspect_ratio", "consistency_context", "scenes", ...scenes]);
 }
 
+/** Why there is no price: what the fields don't tell themselves. */
+function Why({ problem, others }) {
+  const count = problem?.errors.length;
+  if (!count) return html`<${Refusal} problem=${problem} />`;
+  if (!others.length) return html`<p class="refusal"><${Icon} name="failed" />${plural(count, "field needs", "fields need")} a change</p>`;
+  return html`<ul class="refusal-list">${others.map(([field, message]) => html`
+    <li class="refusal" role="alert"><${Icon} name="failed" /><span><code>${field}</code> ${message}</span></li>`)}</ul>`;
+}
+
 function Price({ body, cents, warnings, problem, busy, submit, others }) {
   const scenes = body?.scenes?.length || 0;
   return html`
     <aside class="price">
       <p class="muted">${plural(scenes, "scene")}</p>
       <p class="figure">${cents === null ? "–" : `about ${money(cents)}`}</p>
-      ${problem && html`<${Refusal} problem=${problem} />`}
-      ${others.length > 0 && html`<ul class="complaint-line">${others.map(([field, message]) => html`<li><code>${field}</code> ${message}</li>`)}</ul>`}
+      <${Why} problem=${problem} others=${others} />
       <button class="primary" disabled=${busy || !body} onClick=${submit}>${busy ? "Submitting" : "Make the clips"}</button>
       ${warnings.map((warning) => html`<p class="small muted">${warning}</p>`)}
       <p class="small muted">Nothing is bought before you press this.</p>

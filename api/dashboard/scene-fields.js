@@ -5,23 +5,24 @@ import { html, useRef } from "./view.js";
 import { number } from "./words.js";
 
 /** A labelled control with what is wrong with it right below. */
-export const Field = ({ label, hint, complaint, children }) => html`
-  <div class=${complaint ? "field wrong" : "field"}>
+export const Field = ({ label, hint, complaint, wrong = Boolean(complaint), children }) => html`
+  <div class=${wrong ? "field wrong" : "field"}>
     <label><span>${label}</span>${hint && html`<span class="small muted">${hint}</span>`}${children}</label>
     ${complaint && html`<p class="complaint-line" role="alert">${complaint}</p>`}</div>`;
 
-function Duration({ scene, change, durations, complaint }) {
+function Duration({ scene, change, durations, wrong }) {
   const choices = durationChoices(durations);
   const set = (event) => change({ duration: Number(event.target.value) });
   const control = choices
     ? html`<select value=${scene.duration} onChange=${set}>
         ${choices.map((seconds) => html`<option value=${seconds} selected=${seconds === scene.duration}>${seconds} s</option>`)}</select>`
     : html`<input type="number" value=${scene.duration} min=${durations?.min ?? 1} max=${durations?.max} step="any" onInput=${set} />`;
-  return html`<${Field} label="Seconds" complaint=${complaint}>${control}<//>`;
+  return html`<${Field} label="Seconds" wrong=${wrong}>${control}<//>`;
 }
 
 function Scene({ scene, index, count, act, durations, complaints }) {
   const name = `scene ${index + 1}`;
+  const tooLong = complaints[`scenes.${index}.duration`];
   const step = (icon, label, off, does) => html`
     <button type="button" class="quiet square" title=${label} aria-label=${label} disabled=${off} onClick=${does}><${Icon} name=${icon} /></button>`;
   return html`
@@ -30,12 +31,12 @@ function Scene({ scene, index, count, act, durations, complaints }) {
       <${Field} label=${`Scene ${index + 1}`} complaint=${complaints[`scenes.${index}.description`]}>
         <textarea rows="3" value=${scene.description} placeholder="What the camera sees"
           onInput=${(e) => act.change(index, { description: e.target.value })}></textarea><//>
-      <${Duration} scene=${scene} durations=${durations} change=${(changes) => act.change(index, changes)}
-        complaint=${complaints[`scenes.${index}.duration`]} />
+      <${Duration} scene=${scene} durations=${durations} change=${(changes) => act.change(index, changes)} wrong=${Boolean(tooLong)} />
       <span class="scene-steps">
         ${step("up", `Move ${name} up`, index === 0, () => act.move(index, -1))}
         ${step("down", `Move ${name} down`, index === count - 1, () => act.move(index, 1))}
         ${step("close", `Remove ${name}`, count === 1, () => act.remove(index))}</span>
+      ${tooLong && html`<p class="complaint-line" role="alert">${tooLong}</p>`}
     </li>`;
 }
 

@@ -4,17 +4,19 @@ import { html, useEffect, useRef } from "./view.js";
 
 export function Sheet({ title, close, side = false, children }) {
   const ref = useRef(null);
+  const leave = () => ref.current.close();
   useEffect(() => {
-    const before = document.activeElement;
-    ref.current.showModal();
-    return () => before?.isConnected && before.focus({ preventScroll: true });
+    const dialog = ref.current;
+    dialog.showModal();
+    // Closed rather than only taken away, so that the browser gives the focus back.
+    return () => dialog.close();
   }, []);
-  const outside = (event) => event.target === ref.current && close();
+  const outside = (event) => event.target === ref.current && leave();
   return html`
     <dialog ref=${ref} class=${side ? "sheet side" : "sheet"} aria-label=${title} onClose=${close} onClick=${outside}>
       <div class="sheet-body">
         <header><h2>${title}</h2>
-          <button class="quiet square" aria-label="Close" onClick=${close}><${Icon} name="close" /></button></header>
+          <button class="quiet square" aria-label="Close" onClick=${leave}><${Icon} name="close" /></button></header>
         ${children}
       </div>
     </dialog>`;

@@ -32,9 +32,9 @@ const plain = (field) => String(field).replace(/\[(\d+)\]/g, ".$1").replace(/^(b
 export const complaintsOf = (problem) =>
   Object.fromEntries((problem?.errors || []).map(({ field, message }) => [plain(field), message]));
 
-/** The complaints that neither the refusal's own sentence nor one of the `shown` fields tells. */
+/** The complaints that none of the `shown` fields tells. */
 export const otherComplaints = (problem, shown) =>
-  Object.entries(complaintsOf(problem)).filter(([field, message]) => !shown.has(field) && message !== problem.message);
+  Object.entries(complaintsOf(problem)).filter(([field]) => !shown.has(field));
 
 /** The lengths a model can make, as choices; null when it takes any within a range. */
 export const durationChoices = (durations) => (Array.isArray(durations) ? durations : null);

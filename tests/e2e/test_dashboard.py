@@ -260,6 +260,7 @@ def test_a_new_job_is_priced_and_every_complaint_stands_at_its_field(browser: Br
         shoot(page, "complaint")
         page.get_by_label("Seconds").fill("5")
         page.get_by_role("button", name="Add a scene").click()
+        expect(page.get_by_role("textbox", name="Scene 2")).to_be_focused()
         page.keyboard.type("It comes home.")
         page.get_by_role("button", name="Move scene 2 up").click()
         page.get_by_role("button", name="Make the clips").click()
