@@ -18,28 +18,29 @@ _CLOCK_SKEW = timedelta(minutes=2)
 
 
 def settle(services: Services, hold: Hold, attempt: Attempt) -> Answer:
-    """What the provider's list proves about an attempt."""
+    """What the provider's list proves about an attempt; nothing is left to prove once its prediction is known."""
+    if attempt.prediction_id:
+        return Accepted(prediction_id=attempt.prediction_id)
+    asked_at = services.now()
     order = Order(model=services.catalogue.model(attempt.model).provider_model, input=attempt.input)
     found = services.provider(hold.account).find(order, attempt.intent_at - _CLOCK_SKEW)
     if isinstance(found, Busy | Silent):
         return found
-    ours = _ours(services, hold, attempt, found)
+    ours = _ours(services, hold, found)
     if ours:
         return Accepted(prediction_id=ours)
-    if found.complete and _is_proof(attempt.intent_at, services.now(), services.absent_after(attempt.model)):
+    if found.complete and _is_proof(attempt.intent_at, asked_at, services.absent_after(attempt.model)):
         return Refused(code="absent", message="the provider never accepted this attempt", retryable=True)
     return Unknown(message="the provider does not list this attempt yet")
 
 
-def _ours(services: Services, hold: Hold, attempt: Attempt, found: Found) -> str | None:
+def _ours(services: Services, hold: Hold, found: Found) -> str | None:
     """The prediction that is this attempt's: one with our input that no other attempt owns."""
     candidates = [each.prediction_id for each in found.predictions]
-    if attempt.prediction_id in candidates:
-        return attempt.prediction_id
     owned = services.store.steps.owned(hold.account, candidates)
     return next((each for each in candidates if each not in owned), None)
 
 
-def _is_proof(intent_at: datetime, now: datetime, absent_after: timedelta) -> bool:
-    """Whether the call has had time to arrive, and the list time to show it."""
-    return now - intent_at > absent_after
+def _is_proof(intent_at: datetime, asked_at: datetime, absent_after: timedelta) -> bool:
+    """Whether the call had had time to arrive, and the list time to show it, before the list was asked for."""
+    return asked_at - intent_at > absent_after
