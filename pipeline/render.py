@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pipeline import logs, metrics
 from pipeline.ask import ask
-from pipeline.domain.answers import Accepted, Answer, Granted, Refused, Silent, Stored
+from pipeline.domain.answers import Accepted, Answer, Finished, Granted, Refused, Silent, Stored
 from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, Decision, State
 from pipeline.domain.attempt import NewAttempt, attempt_id, consequence
 from pipeline.domain.decide import NOW, decide
@@ -172,7 +172,7 @@ def _afterwards(services: Services, before: Hold, after: Hold, answer: Answer, e
 
 def _keep_knowledge(services: Services, hold: Hold, answer: Answer) -> None:
     """A claim that was lost loses us the decision, never the id of something that was paid for."""
-    if isinstance(answer, Accepted) and hold.attempt:
+    if isinstance(answer, Accepted | Finished) and hold.attempt and answer.prediction_id:
         services.store.steps.adopt(hold.attempt.id, answer.prediction_id)
 
 
