@@ -9,12 +9,12 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from api.context import request_id
-from api.schemas import PROBLEM_TYPE
 from pipeline import logs
 from pipeline.domain import errors
 from pipeline.domain.errors import Action, FieldError, Refusal, Unavailable
 
 _LOG = logs.get(__name__)
+MIME_TYPE = "application/problem+json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def answer(problem: Problem) -> Response:
         "request_id": request_id(),
         "errors": [asdict(error) for error in problem.errors],
     }
-    response = Response(json.dumps(document, default=str), status=problem.status, content_type=PROBLEM_TYPE)
+    response = Response(json.dumps(document, default=str), status=problem.status, content_type=MIME_TYPE)
     if problem.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(problem.retry_after_seconds)
     if problem.status == HTTPStatus.UNAUTHORIZED:

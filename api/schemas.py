@@ -8,13 +8,13 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel
 
+from api.problems import MIME_TYPE
 from pipeline.domain.answers import Reason
 from pipeline.domain.asset import State
 from pipeline.domain.job import JobState, Status
 from pipeline.domain.spec import JobSpec
 from pipeline.steer import Changes
 
-PROBLEM_TYPE = "application/problem+json"
 _REFERENCE = "#/components/schemas/{model}"
 
 Json = dict[str, Any]
@@ -275,7 +275,7 @@ def _operation_id(*, name: str, path: str, method: str) -> str:  # noqa: ARG001 
 
 def _refusals() -> ResponseDict:
     """How every operation says no."""
-    content = {PROBLEM_TYPE: {"schema": {"$ref": _REFERENCE.format(model=Problem.__name__)}}}
+    content = {MIME_TYPE: {"schema": {"$ref": _REFERENCE.format(model=Problem.__name__)}}}
     return {
         "422": {"description": "What was asked can't be done; nothing was stored.", "content": content},
         "default": {"description": "Any other refusal.", "content": content},

@@ -35,8 +35,8 @@ class RecordingCarrier:
     def start(self, job_id: UUID) -> None:
         self.started.append(job_id)
 
-    def chord(self, job_id: UUID, round_: int, members: Sequence[Member]) -> bool:
-        raise NotImplementedError((job_id, round_, members))
+    def open(self, job_id: UUID, round_: int, size: int) -> bool:
+        raise NotImplementedError((job_id, round_, size))
 
     def members(self, members: Sequence[Member]) -> None:
         self.woken.extend(member.asset_id for member in members)
