@@ -66,21 +66,22 @@ class KeepingCarrier:
 
 
 class Line:
-    """A real provider on a line that can be cut: ``before`` and ``after`` hold what happens once around a call."""
+    """A real provider on a line that can be cut: what happens once ``before``, ``after`` or ``instead`` of a call."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self.calls: list[str] = []
         self.before: dict[str, Callable[[], object]] = {}
         self.after: dict[str, Callable[[], object]] = {}
+        self.instead: dict[str, Callable[..., object]] = {}
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self._provider, name)
+        real = getattr(self._provider, name)
 
         def call(*given: Any, **named: Any) -> Any:
             self.calls.append(name)
             self.before.pop(name, lambda: None)()
-            answer = method(*given, **named)
+            answer = self.instead.pop(name, real)(*given, **named)
             self.after.pop(name, lambda: None)()
             return answer
 
@@ -104,9 +105,12 @@ class World:
 
     def job(self, scenes: int = 1, prompt: str = "a lighthouse", **more: Any) -> UUID:
         """Order a job of such scenes; its id."""
-        body = {"model": MODEL, "scenes": [{"description": f"{prompt} {n}", "duration": 2} for n in range(scenes)]}
-        taken = accept.accept(self.services, owner_id=self.owner_id, body={**body, **more})
-        return UUID(taken["id"])
+        return self.order([{"description": f"{prompt} {n}", "duration": 2} for n in range(scenes)], **more)
+
+    def order(self, scenes: list[dict[str, Any]], **more: Any) -> UUID:
+        """Order a job of these scenes; its id."""
+        body = {"model": MODEL, "scenes": scenes, **more}
+        return UUID(accept.accept(self.services, owner_id=self.owner_id, body=body)["id"])
 
     def clip(self, scenes: int = 1, prompt: str = "a lighthouse", **more: Any) -> UUID:
         """Order a job; its first clip."""
