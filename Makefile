@@ -38,7 +38,7 @@ check: setup-test ## linters, formatter, types, import contracts, lock files
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
 	@! grep -nE '://|--index|--find-links' requirements/*.txt || { echo "a lock file names a host"; exit 1; }
 
 fmt: setup-test ## format the code and sort the imports

@@ -4,6 +4,7 @@ What is lost here is not lost: stored events are read again by their number, and
 """
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,6 +50,7 @@ class Progress:
     def __init__(self, redis_url: str, redis: Redis) -> None:
         self._redis_url = redis_url
         self._redis = redis
+        self._patience = threading.Event()
 
     def tell(self, told: Told) -> bool:
         """Send an event to everyone who watches its job; False when Redis would not take it."""
@@ -65,9 +67,17 @@ class Progress:
 
     def listen(self, job_id: UUID | str) -> Iterator[dict[str, Any] | None]:
         """Live events of a job, and None at least once a second; ends never, and falls silent without Redis."""
+        while True:
+            try:
+                yield from self._heard(str(job_id))
+            except RedisError:
+                yield None
+                self._patience.wait(_TICK_SECONDS)
+
+    def _heard(self, job_id: str) -> Iterator[dict[str, Any] | None]:
         pubsub: Any = self._redis.pubsub  # untyped in redis-py
         with pubsub(ignore_subscribe_messages=True) as subscription:
-            subscription.subscribe(_topic(str(job_id)))
+            subscription.subscribe(_topic(job_id))
             yield None
             while True:
                 message = subscription.get_message(timeout=_TICK_SECONDS)

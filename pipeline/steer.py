@@ -13,7 +13,7 @@ from pipeline.domain.document import ClipRow, JobRow
 from pipeline.domain.errors import FieldError, NotInThatState, ValidationFailed
 from pipeline.domain.job import FINAL, JobState
 from pipeline.domain.order import Shot, plan
-from pipeline.domain.spec import parse_job
+from pipeline.domain.spec import parse_job, shortened
 from pipeline.services import Services
 
 _UNFINISHED = frozenset({State.FAILED, State.CANCELLED})
@@ -54,6 +54,7 @@ def retry_failed(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, 
 def resume(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
     """Render what has no clip yet, and nothing else (R13). Raises NotFound, or NotInThatState when all are there."""
     job = show.owned(services, owner_id, job_id)
+    _still_wanted(job)
     found = _clips(services, job)
     if job.state is JobState.COMPLETE or all(clip.state is State.DONE for clip in found):
         raise NotInThatState("every clip of this job is there; nothing is left to resume")
@@ -81,11 +82,15 @@ def _reopen(
     clips: Sequence[ClipRow],
     shots: dict[UUID, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    if job.cancel_requested_at and job.state not in FINAL:
-        raise NotInThatState("the job is being cancelled; wait until that is done")
+    _still_wanted(job)
     services.store.jobs.reopen(job.id, [clip.id for clip in clips], shots=shots)
     services.carrier.start(job.id)
     return show.job(services, owner_id, job.id)
+
+
+def _still_wanted(job: JobRow) -> None:
+    if job.cancel_requested_at and job.state not in FINAL:
+        raise NotInThatState("the job is being cancelled; wait until that is done")
 
 
 def _clips(services: Services, job: JobRow) -> list[ClipRow]:
@@ -96,10 +101,19 @@ def _changes(given: Any) -> Changes:
     try:
         return Changes.model_validate(given if given is not None else {})
     except ValidationError as error:
+        allowed = sorted(Changes.model_fields)
         found = [
-            FieldError(field=".".join(map(str, each["loc"])) or "body", message=each["msg"]) for each in error.errors()
+            FieldError(
+                field=".".join(map(str, each["loc"])) or "body",
+                value=shortened(each["input"]),
+                allowed=allowed if each["type"] == "extra_forbidden" else None,
+                message=each["msg"],
+            )
+            for each in error.errors()
         ]
-        raise ValidationFailed("prompt, seed and model can be changed", errors=found) from None
+        raise ValidationFailed(
+            "a retry may change prompt (text), seed (a whole number) and model", errors=found
+        ) from None
 
 
 def _replanned(services: Services, job: JobRow, clip: ClipRow, changes: Changes) -> dict[str, Any]:
