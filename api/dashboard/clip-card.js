@@ -44,7 +44,7 @@ function Inside({ clip, store, open }) {
 }
 
 /** The bar: what was reported is solid, what is estimated since is striped. */
-export function Bar({ clip, progress, name }) {
+function Bar({ clip, progress, name }) {
   const spoken = `${progress.estimated ? "about " : ""}${progress.percent} percent`;
   return html`
     <div class="clip-bar" role="progressbar" aria-label=${name} aria-valuemin="0" aria-valuemax="100"

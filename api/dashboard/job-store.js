@@ -8,7 +8,7 @@ const POLL_MS = 5000;
 const GATHER_MS = 300; // news of several clips come together; one look serves them
 const MANY = 6; // from here on the whole document is cheaper than its clips
 
-export class JobStore {
+class JobStore {
   constructor(id, usualSeconds) {
     this.id = id;
     this.state = model.unknown(usualSeconds);
