@@ -110,7 +110,8 @@ def test_progress_never_falls_and_is_a_hundred_only_for_what_is_done(picks: list
 def test_there_is_a_time_to_look_again_exactly_until_it_is_over(picks: list[int], *, hurried: bool) -> None:
     for move in life(cycle_of(picks), EVERYTHING, hurried=hurried):
         assert (move.decision.wait is None) == (move.after.state in TERMINAL)
-        assert move.decision.wait is None or timedelta(0) <= move.decision.wait <= POLICY.max_backoff
+        longest = POLICY.parked if move.decision.parked else POLICY.max_backoff
+        assert move.decision.wait is None or timedelta(0) <= move.decision.wait <= longest
 
 
 @given(picks=PICKS, hurried=st.booleans())
