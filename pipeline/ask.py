@@ -1,6 +1,7 @@
 """The one question that each state asks of the world; every outcome is an answer, and no transaction is open."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -34,7 +35,7 @@ def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
             # An intent that was found and not made just now may have been sent: it is never sent again.
             return _submit(services, hold, _attempt(hold)) if fresh else Unknown(message="the worker died on the way")
         case State.UNCERTAIN:
-            return news or settle(services, hold, _attempt(hold))
+            return news or _asked(services, hold, lambda: settle(services, hold, _attempt(hold)))
         case State.RENDERING:
             return last_word or (Withdrawn() if hold.cancelled else news or _look(services, hold, _attempt(hold)))
         case State.CANCELLING:
