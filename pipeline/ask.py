@@ -1,7 +1,6 @@
 """The one question that each state asks of the world; every outcome is an answer, and no transaction is open."""
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 

@@ -1,6 +1,6 @@
 """What a customer does to a job that is under way or over: cancel it, retry a clip, resume the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import show
+from pipeline.database.jobs import Replan
 from pipeline.domain.asset import State
 from pipeline.domain.document import ClipRow, JobRow
 from pipeline.domain.errors import FieldError, NotInThatState, ValidationFailed
@@ -38,8 +39,8 @@ def retry(services: Services, owner_id: UUID, job_id: UUID, index: int, changes:
     clip = show.owned_clip(services, job, index)
     if clip.state not in _UNFINISHED:
         raise NotInThatState(f"clip {index} is {clip.state}; only a failed or cancelled clip can be retried")
-    shot = _replanned(services, job, clip, _changes(changes))
-    return _reopen(services, owner_id, job, [clip], {clip.id: shot})
+    replan = _replanned(services, job, clip, _changes(changes))
+    return _reopen(services, owner_id, job, [clip], {clip.id: replan})
 
 
 def retry_failed(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
@@ -80,10 +81,10 @@ def _reopen(
     owner_id: UUID,
     job: JobRow,
     clips: Sequence[ClipRow],
-    shots: dict[UUID, dict[str, Any]] | None = None,
+    replans: Mapping[UUID, Replan] | None = None,
 ) -> dict[str, Any]:
     _still_wanted(job)
-    services.store.jobs.reopen(job.id, [clip.id for clip in clips], shots=shots)
+    services.store.jobs.reopen(job.id, [clip.id for clip in clips], replans=replans)
     services.carrier.start(job.id)
     return show.job(services, owner_id, job.id)
 
@@ -116,17 +117,22 @@ def _changes(given: Any) -> Changes:
         ) from None
 
 
-def _replanned(services: Services, job: JobRow, clip: ClipRow, changes: Changes) -> dict[str, Any]:
-    """The clip's shot, planned again as the one scene of its job, so that every check holds for the changes too."""
-    scene = dict(job.spec["scenes"][clip.index])
-    scene |= {"model": scene.get("model") or clip.model}
+def _replanned(services: Services, job: JobRow, clip: ClipRow, changes: Changes) -> Replan:
+    """The clip as it last was, with the changes, planned as the one scene of its job: every check holds for it too."""
+    scene = {**job.spec["scenes"][clip.index], "description": clip.description, "model": clip.model}
+    scene |= {"seed": clip.shot["seed"]}
     scene |= {"description": changes.prompt} if changes.prompt is not None else {}
     scene |= {"seed": changes.seed} if changes.seed is not None else {}
     scene |= {"model": changes.model} if changes.model is not None else {}
-    body = {**job.spec, "scenes": [scene], "min_clips": 1, "budget_cents": None}
-    planned = plan(
-        parse_job(body), services.catalogue, duration_buffer=services.settings.video_generator_duration_buffer
-    )
+    spec = parse_job({**job.spec, "scenes": [scene], "min_clips": 1, "budget_cents": None})
+    planned = plan(spec, services.catalogue, duration_buffer=services.settings.video_generator_duration_buffer)
     shot: Shot = planned.shots[0]
-    services.provider(services.account(services.catalogue.model(shot.model)).name)
-    return {**asdict(shot), "index": clip.index}
+    account = services.account(services.catalogue.model(shot.model))
+    services.provider(account.name)
+    return Replan(
+        description=spec.scenes[0].description,
+        model=shot.model,
+        provider=account.provider,
+        account=account.name,
+        shot={**asdict(shot), "index": clip.index},
+    )

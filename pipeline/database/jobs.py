@@ -48,6 +48,17 @@ class NewJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replan:
+    """What a retried clip is to be from now on."""
+
+    description: str
+    model: str
+    provider: str
+    account: str
+    shot: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Idempotency:
     """A client's name for its request, and the digest of what it asked for."""
 
@@ -124,9 +135,7 @@ class Jobs:
             connection.execute(mark.values(cancel_requested_at=func.coalesce(jobs.c.cancel_requested_at, func.now())))
             return list(connection.execute(open_assets).scalars())
 
-    def reopen(
-        self, job_id: UUID, clip_ids: Sequence[UUID], *, shots: Mapping[UUID, Mapping[str, Any]] | None = None
-    ) -> int:
+    def reopen(self, job_id: UUID, clip_ids: Sequence[UUID], *, replans: Mapping[UUID, Replan] | None = None) -> int:
         """Put ended clips back into line as a new round of their job; how many there were.
 
         Their attempts, prompts and cost stay. A clip that has not ended, or is done, is left alone.
@@ -137,8 +146,11 @@ class Jobs:
             query = select(assets.c.id).where(assets.c.id.in_(clip_ids), assets.c.state.in_(states))
             found = connection.execute(query.order_by(assets.c.index).with_for_update()).scalars().all()
             for position, clip_id in enumerate(found):
-                values = _reopened(current + 1, position, (shots or {}).get(clip_id))
+                values = _reopened(current + 1, position, (replans or {}).get(clip_id))
                 connection.execute(update(assets).where(assets.c.id == clip_id).values(values))
+            for clip_id in found:
+                if replan := (replans or {}).get(clip_id):
+                    _redescribe(connection, clip_id, replan.description)
             if found:
                 connection.execute(update(jobs).where(jobs.c.id == job_id).values(_reopened_job(current + 1)))
         return len(found)
@@ -215,7 +227,7 @@ def _asset_values(job: NewJob, clip: NewClip) -> dict[str, Any]:
     }
 
 
-def _reopened(round_: int, group_index: int, shot: Mapping[str, Any] | None) -> dict[str, Any]:
+def _reopened(round_: int, group_index: int, replan: Replan | None) -> dict[str, Any]:
     fresh: dict[str, Any] = {
         "state": State.WAITING,
         "round": round_,
@@ -235,7 +247,15 @@ def _reopened(round_: int, group_index: int, shot: Mapping[str, Any] | None) -> 
         "updated_at": func.now(),
         "version": assets.c.version + 1,
     }
-    return fresh | ({"shot": shot, "model": shot["model"]} if shot else {})
+    if replan is None:
+        return fresh
+    planned = {"model": replan.model, "provider": replan.provider, "account": replan.account, "shot": replan.shot}
+    return fresh | planned
+
+
+def _redescribe(connection: Connection, clip_id: UUID, description: str) -> None:
+    scene_id = select(assets.c.scene_id).where(assets.c.id == clip_id).scalar_subquery()
+    connection.execute(update(scenes).where(scenes.c.id == scene_id).values(description=description))
 
 
 def _reopened_job(round_: int) -> dict[str, Any]:

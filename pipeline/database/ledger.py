@@ -38,6 +38,8 @@ def close_attempt(connection: Connection, attempt_id: UUID, change: AttemptChang
     values = {**change.values, "state": change.state, "live": change.live}
     if "prediction_id" in values:
         values["answered_at"] = func.coalesce(attempts.c.answered_at, clock)
+    if "outputs" in values:
+        values["rendered_at"] = func.coalesce(attempts.c.rendered_at, clock)
     if not change.live:
         values["finished_at"] = clock
     if change.spend == "commit":

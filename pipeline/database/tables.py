@@ -189,6 +189,7 @@ attempts = Table(
     Column("failure", _JSON),
     Column("intent_at", _AT, nullable=False, server_default=_NOW),
     Column("answered_at", _AT),
+    Column("rendered_at", _AT),
     Column("finished_at", _AT),
     UniqueConstraint("asset_id", "number"),
     UniqueConstraint("account", "prediction_id"),

@@ -94,6 +94,7 @@ class AttemptRow:
     failure: Mapping[str, Any] | None
     intent_at: datetime
     answered_at: datetime | None
+    rendered_at: datetime | None
     finished_at: datetime | None
 
 
@@ -184,6 +185,7 @@ def attempt_document(attempt: AttemptRow) -> dict[str, Any]:
         "error": dict(attempt.failure) if attempt.failure else None,
         "started_at": stamp(attempt.intent_at),
         "accepted_at": stamp(attempt.answered_at),
+        "rendered_at": stamp(attempt.rendered_at),
         "finished_at": stamp(attempt.finished_at),
     }
 
