@@ -2,12 +2,10 @@
 
 const at = (time) => (time ? Date.parse(time) : null);
 
-function ofTake(take, clip, now) {
+function ofTake(take, now) {
   const start = at(take.started_at);
   const end = at(take.finished_at) ?? now;
-  // Attempts do not tell when the file began to be fetched; a clip that is fetching now does.
-  const fetching = clip.state === "fetching" && !take.finished_at;
-  const rendered = fetching ? Math.min(at(clip.updated_at), end) : end;
+  const rendered = Math.min(at(take.rendered_at) ?? end, end);
   const failed = take.error ? "failed" : take.state === "cancelled" ? "off" : "moving";
   const spans = [{ kind: "rendering", tone: failed, start, end: rendered, take }];
   if (rendered < end) spans.push({ kind: "fetching", tone: "moving", start: rendered, end, take });
@@ -23,7 +21,7 @@ export function spansOf(clip, job, now) {
     const start = at(take.started_at);
     if (start === null) continue;
     if (waited && start > last) spans.push({ kind: "waiting", tone: "waiting", start: last, end: start });
-    spans.push(...ofTake(take, clip, now));
+    spans.push(...ofTake(take, now));
     last = at(take.finished_at);
     waited = Boolean(take.error?.retryable);
   }
