@@ -1,8 +1,8 @@
 """The one question that each state asks of the world; every outcome is an answer, and no transaction is open."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 
 from pipeline import metrics
 from pipeline.domain import webhook as addresses
@@ -19,8 +19,6 @@ from pipeline.settle import settle
 
 # A worker that slept this long since it wrote the intent may have lost its claim, so it does not send.
 _FRESH_SECONDS = 5.0
-# A prediction that was just bought may not be readable everywhere yet: too early a 404 would buy it twice.
-_READ_LAG = timedelta(seconds=60)
 
 
 def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
@@ -36,11 +34,15 @@ def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
         case State.UNCERTAIN:
             return news or _asked(services, hold, lambda: settle(services, hold, _attempt(hold)))
         case State.RENDERING:
-            return last_word or (Withdrawn() if hold.cancelled else news or _look(services, hold, _attempt(hold)))
+            return last_word or (Withdrawn() if hold.cancelled else news or _look(services, hold))
         case State.CANCELLING:
-            return last_word or services.provider(hold.account).cancel(_prediction(hold))
+            provider, prediction_id = services.provider(hold.account), _prediction(hold)
+            return last_word or _asked(services, hold, lambda: provider.cancel(prediction_id))
         case State.FETCHING:
-            return Withdrawn() if hold.cancelled else fetch(services, hold, _attempt(hold))
+            # It was paid for, so it is brought home even when the job was cancelled; but only once.
+            if hold.cancelled and hold.asset.silences:
+                return Withdrawn()
+            return _paused(services, hold, fetch(services, hold, _attempt(hold)))
         case _:
             raise DailiesError(f"a step claimed an asset that is {hold.asset.state}")
 
@@ -63,14 +65,17 @@ def _submit(services: Services, hold: Hold, attempt: Attempt) -> Answer:
     return _paused(services, hold, answer)
 
 
-def _look(services: Services, hold: Hold, attempt: Attempt) -> Answer:
-    """Ask the provider how it goes; free, but counted against the account's window."""
+def _look(services: Services, hold: Hold) -> Answer:
+    """Ask the provider how it goes."""
+    provider, prediction_id = services.provider(hold.account), _prediction(hold)
+    return _asked(services, hold, lambda: provider.status(prediction_id))
+
+
+def _asked(services: Services, hold: Hold, question: Callable[[], Answer]) -> Answer:
+    """The answer to a question that is free, but counts against the account's window."""
     if wait := services.limiter.ask(services.limits(hold.account)):
         return Busy(reason=Reason.RATE, wait_seconds=wait)
-    answer: Answer = services.provider(hold.account).status(_prediction(hold))
-    if isinstance(answer, Refused) and answer.code == "lost" and services.now() - attempt.intent_at < _READ_LAG:
-        return Silent(message="the provider does not show the prediction yet")
-    return _paused(services, hold, answer)
+    return _paused(services, hold, question())
 
 
 def _paused(services: Services, hold: Hold, answer: Answer) -> Answer:
