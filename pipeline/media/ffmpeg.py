@@ -16,6 +16,7 @@ from pipeline.domain.errors import BrokenMedia, Unavailable
 
 MIB = 1024 * 1024
 MAX_MEMORY_BYTES = 4096 * MIB
+NICENESS = 10
 MAX_OPEN_FILES = 256
 MAX_PIXELS = 8192 * 8192
 THREADS = "2"
@@ -90,6 +91,8 @@ def _confine(pid: int, allowance: Allowance) -> None:
     }
     for kind, most in limits.items():
         resource.prlimit(pid, kind, (most, most))
+    # Pictures can wait a little; a host that also answers requests must not.
+    os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
 
 
 def _start_of(errors: IO[bytes]) -> str:
