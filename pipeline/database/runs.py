@@ -106,6 +106,8 @@ class Runs:
             .values(state=JobState.ASSEMBLING, film_claimed_until=_CLOCK + lease)
         )
         with transaction(self.engine) as connection:
+            # Locked first: a statement that waited for a retry would still see the clips as they were before it.
+            connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
             return connection.execute(query).rowcount == 1
 
     def claim_film(self, job_id: UUID, lease: timedelta) -> int:
