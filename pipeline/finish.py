@@ -43,7 +43,9 @@ def make_film(services: Services, job_id: UUID) -> None:
     clips = services.store.jobs.clips(job_id)[job_id]
     state = outcome([c.state for c in clips], min_clips=job.min_clips, cancelled=job.cancel_requested_at is not None)
     with kept(partial(services.store.runs.keep_film, job_id, FILM_CLAIM), FILM_CLAIM):
-        film = _film(services, job, clips, last=number >= _MAX_FILM_TRIES) if state in HAS_FILM else None
+        # More tries than there are: those before died over it, so it is not tried again.
+        wanted = state in HAS_FILM and number <= _MAX_FILM_TRIES
+        film = _film(services, job, clips, last=number == _MAX_FILM_TRIES) if wanted else None
     _close(services, job, clips, state, film)
 
 
