@@ -180,6 +180,17 @@ class World:
             self.until(asset_id)
         return self.clips(job_id)
 
+    def end(self, asset_id: UUID, state: State, *, file_key: str | None = None) -> None:
+        """Let a clip have ended so, past all steps; what its last attempt was is not told."""
+        self.query(
+            "update assets set state = :state, file_key = :key, progress = :progress, finished_at = clock_timestamp()"
+            " where id = :id",
+            id=asset_id,
+            state=state,
+            key=file_key,
+            progress=100 if state is State.DONE else 0,
+        )
+
     def at(self, later: Any) -> "World":
         """The same world, whose workers believe that it is so much later."""
         return replace(self, services=replace(self.services, now=lambda: self.services.now() + later))
