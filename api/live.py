@@ -35,6 +35,8 @@ def install(app: Any, *, message_queue: str | None, async_mode: str) -> SocketIO
         message_queue=message_queue,
         channel=CHANNEL,
         manage_session=False,
+        # Long polling would need each client to meet the same process every time.
+        transports=["websocket"],
         max_http_buffer_size=_MAX_MESSAGE_BYTES,
     )
     server.on_namespace(Watchers())

@@ -142,7 +142,7 @@ def _body(order: Order) -> dict[str, Any]:
     if order.version:
         body["version"] = order.version
     if order.webhook_url:
-        body |= {"webhook": order.webhook_url, "webhook_events_filter": ["start", "completed"]}
+        body |= {"webhook": order.webhook_url, "webhook_events_filter": ["completed"]}
     return body
 
 

@@ -91,7 +91,7 @@ def test_an_order_with_a_version_a_webhook_and_a_deadline_carries_all_three(
         "version": "a" * 64,
         "input": {"prompt": "p"},
         "webhook": "https://us.test/w/1",
-        "webhook_events_filter": ["start", "completed"],
+        "webhook_events_filter": ["completed"],
     }
     assert seen.headers["Cancel-After"] == "600s"
 
