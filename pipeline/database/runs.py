@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, func, or_, select, update
+from sqlalchemy import Engine, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.engine import transaction
@@ -80,11 +80,15 @@ class Runs:
         return (row[0], row[1]) if row else (0, 0)
 
     def park(self, job_id: UUID, round_: int) -> list[InLine]:
-        """Let the round's waiting assets wait for their slots, without a message; who they are, to be put in line."""
+        """Let the round's waiting assets wait for their slots, without a message; who they are, to be put in line.
+
+        Those of a cancelled job stay due: they were waked to learn of it, and must not sleep over that.
+        """
         free = or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < _CLOCK)
+        wanted = exists().where(jobs.c.id == assets.c.job_id, jobs.c.cancel_requested_at.is_(None))
         query = (
             update(assets)
-            .where(assets.c.job_id == job_id, assets.c.round == round_, assets.c.state == State.WAITING, free)
+            .where(assets.c.job_id == job_id, assets.c.round == round_, assets.c.state == State.WAITING, free, wanted)
             .values(due_at=_CLOCK + PARKED, waiting=asdict(Waiting(reason=Reason.SLOT)))
             .returning(assets.c.id, assets.c.account, assets.c.created_at, assets.c["index"])
         )
