@@ -5,7 +5,7 @@ What is lost here is not lost: stored events are read again by their number, and
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -65,7 +65,7 @@ class Progress:
             self._emit(told, owner_room(told.owner_id))
         return True
 
-    def listen(self, job_id: UUID | str) -> Iterator[dict[str, Any] | None]:
+    def listen(self, job_id: UUID | str) -> Generator[dict[str, Any] | None]:
         """Live events of a job, and None at least once a second; ends never, and falls silent without Redis."""
         while True:
             try:
@@ -74,7 +74,7 @@ class Progress:
                 yield None
                 self._patience.wait(_TICK_SECONDS)
 
-    def _heard(self, job_id: str) -> Iterator[dict[str, Any] | None]:
+    def _heard(self, job_id: str) -> Generator[dict[str, Any] | None]:
         pubsub: Any = self._redis.pubsub  # untyped in redis-py
         with pubsub(ignore_subscribe_messages=True) as subscription:
             subscription.subscribe(_topic(job_id))

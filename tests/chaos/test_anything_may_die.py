@@ -12,7 +12,7 @@ CLIPS = 8  # more than the account's five slots, so that some always wait in lin
 
 
 def is_rendering(job: dict[str, Any]) -> bool:
-    return sum(clip["state"] == "rendering" for clip in job["video_clips"]) >= 3
+    return [clip["state"] for clip in job["video_clips"]].count("rendering") >= 3
 
 
 def is_waiting(job: dict[str, Any]) -> bool:
