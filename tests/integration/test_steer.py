@@ -1,0 +1,294 @@
+"""What a customer does to a job under way or over, and what others can't see of it."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from pipeline import show, steer
+from pipeline.domain.asset import State
+from pipeline.domain.errors import NotFound, NotInThatState, Refusal, UnknownModel, ValidationFailed
+from pipeline.domain.job import JobState
+from pipeline.finish import finish, make_film
+from pipeline.services import Services
+from pipeline.start import start
+from tests import servers
+from tests.builders import World, owner, world
+
+DONE, FAILED, CANCELLED = State.DONE, State.FAILED, State.CANCELLED
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[servers.Simulator]:
+    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.1", SIMULATOR_FRAME_HEIGHT="90") as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator) -> Iterator[World]:
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running) as built:
+        yield built
+
+
+def ended(here: World, *states: State, close: bool = True, **more: Any) -> UUID:
+    """A job whose clips have ended so, without files; closed unless said otherwise."""
+    job_id = here.job(len(states), **more)
+    start(here.services, job_id)
+    for asset_id, state in zip(here.ids(job_id), states, strict=True):
+        here.end(asset_id, state)
+    if close:
+        finish(here.services, job_id)
+        make_film(here.services, job_id)
+    here.services.limiter.leave("replicate", here.ids(job_id))
+    return job_id
+
+
+def failed_for_real(here: World, prompt: str) -> UUID:
+    """A job of one clip that was bought and failed."""
+    job_id = here.job(prompt=f"{prompt} [[sim: fail=moderated]]")
+    [clip] = here.render(job_id)
+    assert clip.state is FAILED
+    return job_id
+
+
+@pytest.mark.requirement("R13", "R17", "R36")
+def test_a_job_of_seventeen_with_seven_clips_renders_the_other_ten_and_nothing_else(here: World) -> None:
+    job_id = ended(here, *[DONE if n % 5 in {0, 3} else FAILED for n in range(17)])
+    before = {clip.id: clip for clip in here.clips(job_id) if clip.state is DONE}
+    assert len(before) == 7
+    document = steer.resume(here.services, here.owner_id, job_id)
+    assert (document["state"], document["clips"]) == (JobState.RUNNING, {"total": 17, "complete": 7, "failed": 0})
+    assert start(here.services, job_id)
+    assert here.carrier.opened[-1] == (job_id, 2, 10)
+    after = here.render(job_id)
+    assert [(clip.index, clip.state) for clip in after] == [(n, DONE) for n in range(17)]
+    assert len(here.sold()) == 10
+    assert {clip.id: clip for clip in after if clip.id in before} == before
+
+
+@pytest.mark.requirement("R36", "R50")
+def test_one_clip_is_retried_alone_with_other_words_and_keeps_its_history(here: World) -> None:
+    job_id = failed_for_real(here, "a storm")
+    paid = here.read(job_id).actual_cents
+    steer.retry(here.services, here.owner_id, job_id, 0, {"prompt": "a calm sea", "seed": 7})
+    [clip] = here.render(job_id)
+    first, second = here.takes(clip.id)
+    assert (clip.state, clip.takes, clip.description) == (DONE, 2, "a calm sea")
+    assert ("a storm" in first.prompt, second.prompt, second.seed) == (True, "SCENE: a calm sea", 7)
+    assert here.read(job_id).actual_cents == 2 * paid
+    assert here.ledger(clip.id) == [(1, "reserve"), (1, "commit"), (2, "reserve"), (2, "commit")]
+
+
+@pytest.mark.requirement("R36")
+def test_a_retry_keeps_what_an_earlier_one_changed(here: World) -> None:
+    job_id = ended(here, FAILED, consistency_context="CHARACTER: Ada")
+    [clip_id] = here.ids(job_id)
+    steer.retry(here.services, here.owner_id, job_id, 0, {"prompt": "a calm sea"})
+    here.end(clip_id, FAILED)
+    steer.retry(here.services, here.owner_id, job_id, 0, {"seed": 7})
+    here.end(clip_id, FAILED)
+    steer.retry(here.services, here.owner_id, job_id, 0)
+    shot = here.row(clip_id)["shot"]
+    assert (shot["prompt"], shot["seed"]) == ("CHARACTER: Ada\n\nSCENE: a calm sea", 7)
+
+
+@pytest.mark.requirement("R36")
+def test_a_clip_is_retried_with_another_model_at_its_price_and_length(here: World) -> None:
+    job_id = ended(here, DONE, FAILED)
+    before = here.row(here.ids(job_id)[1])
+    steer.retry(here.services, here.owner_id, job_id, 1, {"model": "replicate/kling-v2.5-turbo-pro"})
+    after = here.row(before["id"])
+    assert after["model"] == after["shot"]["model"] == "replicate/kling-v2.5-turbo-pro"
+    assert (before["shot"]["asked_seconds"], after["shot"]["asked_seconds"]) != (5, 5)
+    assert after["shot"]["asked_seconds"] == 5
+    assert after["shot"]["index"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"model": "replicate/no-such-model"}, UnknownModel),
+        ({"prompt": ""}, ValidationFailed),
+        ({"seed": -1}, ValidationFailed),
+        ({"seed": "7"}, ValidationFailed),
+        ({"duration": 9}, ValidationFailed),
+        ([], ValidationFailed),
+    ],
+    ids=str,
+)
+def test_a_retry_that_cannot_be_made_is_refused_and_changes_nothing(
+    here: World, changes: Any, refusal: type[Refusal]
+) -> None:
+    job_id = ended(here, FAILED)
+    [clip_id] = here.ids(job_id)
+    before, started = (here.row(clip_id), here.read(job_id)), list(here.carrier.started)
+    with pytest.raises(refusal):
+        steer.retry(here.services, here.owner_id, job_id, 0, changes)
+    assert ((here.row(clip_id), here.read(job_id)), here.carrier.started) == (before, started)
+
+
+@pytest.mark.requirement("R36")
+@pytest.mark.parametrize("state", [State.WAITING, State.RENDERING, State.UNCERTAIN, State.FETCHING, DONE])
+def test_only_a_clip_that_failed_or_was_cancelled_is_retried(here: World, state: State) -> None:
+    job_id = here.job(2)
+    here.query("update assets set state = :state", state=state)
+    with pytest.raises(NotInThatState, match=str(state)):
+        steer.retry(here.services, here.owner_id, job_id, 0)
+
+
+@pytest.mark.requirement("R36")
+def test_a_clip_is_retried_while_others_still_render(here: World) -> None:
+    job_id = here.job(2)
+    failed, other = here.ids(job_id)
+    start(here.services, job_id)
+    here.end(failed, FAILED)
+    here.query("update assets set state = 'rendering' where id = :id", id=other)
+    here.services.limiter.leave("replicate", [failed, other])
+    before = here.row(other)
+    steer.retry(here.services, here.owner_id, job_id, 0)
+    assert start(here.services, job_id)
+    assert here.carrier.opened[-1] == (job_id, 2, 1)
+    assert (here.state(failed), here.row(other)) == (State.WAITING, before)
+
+
+@pytest.mark.requirement("R36", "R65")
+def test_retrying_all_that_failed_leaves_the_cancelled_and_the_done_alone(here: World) -> None:
+    job_id = ended(here, DONE, FAILED, CANCELLED, FAILED)
+    steer.retry_failed(here.services, here.owner_id, job_id)
+    assert [clip.state for clip in here.clips(job_id)] == [DONE, State.WAITING, CANCELLED, State.WAITING]
+    with pytest.raises(NotInThatState):
+        steer.retry_failed(here.services, here.owner_id, ended(here, DONE, CANCELLED))
+
+
+@pytest.mark.requirement("R50")
+def test_of_eight_who_retry_the_same_clip_at_once_one_opens_a_round(here: World) -> None:
+    job_id = ended(here, FAILED)
+
+    def retry(_: int) -> bool:
+        try:
+            steer.retry(here.services, here.owner_id, job_id, 0)
+        except NotInThatState:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert any(pool.map(retry, range(8)))
+    assert here.query("select round, version from assets") == [{"round": 2, "version": 1}]
+    assert here.query("select round from jobs") == [{"round": 2}]
+
+
+@pytest.mark.requirement("R36", "R48")
+def test_a_job_that_was_closed_is_closed_anew_after_a_retry(here: World) -> None:
+    job_id = ended(here, DONE, FAILED)
+    assert here.read(job_id).state is JobState.FAILED
+    steer.retry(here.services, here.owner_id, job_id, 1)
+    reopened = here.read(job_id)
+    assert (reopened.state, reopened.finished_at) == (JobState.RUNNING, None)
+    here.end(here.ids(job_id)[1], DONE)
+    assert finish(here.services, job_id)
+    make_film(here.services, job_id)
+    assert here.read(job_id).state is JobState.COMPLETE
+    told = [event.payload["state"] for event in here.events(job_id)]
+    assert told == [JobState.FAILED, JobState.COMPLETE]
+
+
+@pytest.mark.requirement("R13")
+def test_resuming_what_is_under_way_is_a_nudge_and_what_is_complete_a_refusal(here: World) -> None:
+    job_id = here.job(3)
+    here.end(here.ids(job_id)[0], DONE)
+    steer.resume(here.services, here.owner_id, job_id)
+    assert here.carrier.published == here.ids(job_id)[1:]
+    assert here.query("select distinct round from assets") == [{"round": 1}]
+    with pytest.raises(NotInThatState, match="nothing is left"):
+        steer.resume(here.services, here.owner_id, ended(here, DONE, DONE))
+
+
+@pytest.mark.requirement("R56")
+def test_a_cancel_wakes_what_is_open_and_a_resume_brings_it_back_later(here: World) -> None:
+    job_id = here.job(3)
+    first, second, third = here.ids(job_id)
+    here.end(first, DONE)
+    steer.cancel(here.services, here.owner_id, job_id)
+    assert sorted(here.carrier.published) == sorted([second, third])
+    with pytest.raises(NotInThatState, match="being cancelled"):
+        steer.resume(here.services, here.owner_id, job_id)
+    here.render(job_id)
+    finish(here.services, job_id)
+    make_film(here.services, job_id)
+    assert here.read(job_id).state is JobState.CANCELLED
+    with pytest.raises(NotInThatState, match="already"):
+        steer.cancel(here.services, here.owner_id, job_id)
+    steer.resume(here.services, here.owner_id, job_id)
+    assert [clip.state for clip in here.render(job_id)] == [DONE, DONE, DONE]
+    assert len(here.sold()) == 2
+
+
+QUESTIONS: dict[str, Callable[[Services, UUID, UUID], Any]] = {
+    "job": show.job,
+    "snapshot": show.snapshot,
+    "clips": show.clips,
+    "clip": lambda services, owner_id, job_id: show.clip(services, owner_id, job_id, 0),
+    "events": lambda services, owner_id, job_id: show.events_since(services, owner_id, job_id, 0),
+    "retry": lambda services, owner_id, job_id: steer.retry(services, owner_id, job_id, 0),
+    "retry_failed": steer.retry_failed,
+    "resume": steer.resume,
+    "cancel": steer.cancel,
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS.keys())
+def test_somebody_elses_job_is_not_there_and_cannot_be_told_from_none(
+    here: World, question: Callable[[Services, UUID, UUID], Any]
+) -> None:
+    job_id = ended(here, FAILED)
+    stranger = owner(here.services.store, "stranger")
+    before = here.row(here.ids(job_id)[0])
+    with pytest.raises(NotFound) as other:
+        question(here.services, stranger, job_id)
+    with pytest.raises(NotFound) as nothing:
+        question(here.services, stranger, uuid4())
+    assert str(other.value) == str(nothing.value)
+    assert here.row(before["id"]) == before
+    assert show.jobs(here.services, stranger)["jobs"] == []
+
+
+@pytest.mark.requirement("R17", "R18")
+def test_clips_are_shown_in_scene_order_and_in_pages(here: World) -> None:
+    job_id = here.job(5)
+    for asset_id in reversed(here.ids(job_id)):
+        here.end(asset_id, DONE)
+    pages = [show.clips(here.services, here.owner_id, job_id, start=at, limit=2) for at in (0, 2, 4)]
+    assert [[clip["index"] for clip in page["clips"]] for page in pages] == [[0, 1], [2, 3], [4]]
+    assert [(page["has_more"], page["next_start_index"]) for page in pages] == [(True, 2), (True, 4), (False, None)]
+    document = show.job(here.services, here.owner_id, job_id)
+    assert [clip["index"] for clip in document["video_clips"]] == [0, 1, 2, 3, 4]
+    with pytest.raises(NotFound, match="count from 0"):
+        show.clip(here.services, here.owner_id, job_id, 5)
+
+
+@pytest.mark.requirement("R14")
+@pytest.mark.parametrize(
+    ("waiting", "state", "expected"),
+    [(None, "running", 8000), ("slot", "running", 8000), ("blocked", "running", 15000), (None, "complete", 0)],
+)
+def test_a_document_says_when_to_come_back(here: World, waiting: str | None, state: str, expected: int) -> None:
+    job_id = here.job()
+    here.query("update jobs set state = :state", state=state)
+    if waiting:
+        here.query("update assets set waiting = jsonb_build_object('reason', cast(:reason as text))", reason=waiting)
+    assert show.job(here.services, here.owner_id, job_id)["retry_after_ms"] == expected
+
+
+@pytest.mark.requirement("R34")
+def test_a_snapshot_and_the_events_after_it_miss_nothing(here: World) -> None:
+    job_id = here.job()
+    here.render(job_id)
+    document, seq = show.snapshot(here.services, here.owner_id, job_id)
+    assert seq == len(here.events(job_id))
+    assert show.events_since(here.services, here.owner_id, job_id, seq) == []
+    told = show.events_since(here.services, here.owner_id, job_id, seq - 1)
+    assert [event["type"] for event in told] == ["video_complete"]
+    assert told[0]["payload"]["url"].split("?")[0] == document["video_clips"][0]["url"].split("?")[0]
+    assert "key" not in told[0]["payload"]
