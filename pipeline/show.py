@@ -80,8 +80,10 @@ def _next(rows: list[Any], start: int, limit: int) -> dict[str, Any]:
 
 def _placed(services: Services, rows: list[ClipRow]) -> list[ClipRow]:
     """Clips that wait for a slot with their place in line, read from the line itself since it changes all the time."""
-    accounts = {row.account for row in rows if _in_line(row)}
-    places = {each: n for account in accounts for n, each in enumerate(services.limiter.line(account), start=1)}
+    waiting = [row for row in rows if _in_line(row)]
+    places: dict[UUID, int] = {}
+    for account in {row.account for row in waiting}:
+        places |= services.limiter.places(account, [row.id for row in waiting if row.account == account])
     return [
         replace(row, waiting={**(row.waiting or {}), "place": places.get(row.id)}) if _in_line(row) else row
         for row in rows

@@ -57,10 +57,10 @@ def _mend_leases(services: Services, account: str) -> None:
     limits = services.limits(account)
     for slot in services.limiter.stale_slots(account, holders):
         services.limiter.release(limits, slot)
-    queued, line = services.store.forgotten.queued(account), services.limiter.line(account)
-    services.limiter.leave(account, [each for each in line if each not in queued])
+    queued, line = services.store.forgotten.queued(account), set(services.limiter.line(account))
+    services.limiter.leave(account, list(line - queued))
     # Who is parked without a place (Redis was emptied) is waked to take one again; then whoever has a free slot.
-    services.wake([each for each in services.store.forgotten.parked(account) if each not in line])
+    services.wake(list(services.store.forgotten.parked(account) - line))
     services.wake(services.limiter.release(limits))
 
 

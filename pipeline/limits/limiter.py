@@ -93,6 +93,19 @@ class Limiter:
         waiting = self._try(lambda: self._redis.zrange(_keys(account, "line")[0], 0, -1))
         return [UUID(each.decode()) for each in waiting or []]
 
+    def places(self, account: str, asset_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """The places in line of these, 1 being next; whoever is not in line, or all without Redis, have none."""
+
+        def ranks() -> list[int | None]:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for each in asset_ids:
+                    pipeline.zrank(_keys(account, "line")[0], str(each))
+                found: list[int | None] = pipeline.execute()
+            return found
+
+        ranked = zip(asset_ids, self._try(ranks) or [], strict=False)
+        return {each: rank + 1 for each, rank in ranked if rank is not None}
+
     def stale_slots(self, account: str, holders: Sequence[str], *, settled_seconds: float = 10.0) -> list[str]:
         """Slots that no row in flight owns, and that were not handed out just now."""
         held = self._try(lambda: self._redis.zrange(_keys(account, "slots")[0], 0, -1, withscores=True))

@@ -50,9 +50,7 @@ def run(executable: Path, arguments: Sequence[str], allowance: Allowance) -> str
     command = [str(executable), "-hide_banner", "-nostdin", "-v", "error", "-xerror", *arguments]
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         try:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True
-            )
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, process_group=0)
         except OSError as error:
             raise Unavailable(f"ffmpeg can't be started: {error.strerror}") from error
         code = _wait(process, allowance)
