@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import show
-from pipeline.database.jobs import Replan
+from pipeline.database.reopening import Replan
 from pipeline.domain.asset import State
 from pipeline.domain.document import ClipRow, JobRow
 from pipeline.domain.errors import FieldError, NotInThatState, ValidationFailed
@@ -55,13 +55,14 @@ def retry_failed(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, 
 def resume(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
     """Render what has no clip yet, and nothing else (R13). Raises NotFound, or NotInThatState when all are there."""
     job = show.owned(services, owner_id, job_id)
-    _still_wanted(job)
     found = _clips(services, job)
     if job.state is JobState.COMPLETE or all(clip.state is State.DONE for clip in found):
         raise NotInThatState("every clip of this job is there; nothing is left to resume")
     missing = [clip for clip in found if clip.state in _UNFINISHED]
     if missing:
         return _reopen(services, owner_id, job, missing)
+    if job.cancel_requested_at:
+        raise NotInThatState("the job is being cancelled; wait until that is done")
     # Everything that is missing is on its way already: resuming is then only a nudge.
     services.wake([clip.id for clip in found if clip.state is not State.DONE])
     return show.job(services, owner_id, job_id)
@@ -83,15 +84,9 @@ def _reopen(
     clips: Sequence[ClipRow],
     replans: Mapping[UUID, Replan] | None = None,
 ) -> dict[str, Any]:
-    _still_wanted(job)
     services.store.jobs.reopen(job.id, [clip.id for clip in clips], replans=replans)
     services.carrier.start(job.id)
     return show.job(services, owner_id, job.id)
-
-
-def _still_wanted(job: JobRow) -> None:
-    if job.cancel_requested_at and job.state not in FINAL:
-        raise NotInThatState("the job is being cancelled; wait until that is done")
 
 
 def _clips(services: Services, job: JobRow) -> list[ClipRow]:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, an
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.engine import transaction
+from pipeline.database.reopening import Replan, reopen
 from pipeline.database.tables import assets, attempts, idempotency_keys, jobs, scenes, spend
 from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.document import AttemptRow, ClipRow, JobRow
@@ -45,17 +46,6 @@ class NewJob:
     estimate_cents: int
     budget_cents: int | None
     clips: Sequence[NewClip]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replan:
-    """What a retried clip is to be from now on."""
-
-    description: str
-    model: str
-    provider: str
-    account: str
-    shot: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,25 +125,14 @@ class Jobs:
             connection.execute(mark.values(cancel_requested_at=func.coalesce(jobs.c.cancel_requested_at, func.now())))
             return list(connection.execute(open_assets).scalars())
 
-    def reopen(self, job_id: UUID, clip_ids: Sequence[UUID], *, replans: Mapping[UUID, Replan] | None = None) -> int:
-        """Put ended clips back into line as a new round of their job; how many there were.
+    def reopen(self, job_id: UUID, clip_ids: Sequence[UUID], *, replans: Mapping[UUID, Replan] | None = None) -> None:
+        """Put ended clips back into line as a new round of their job.
 
-        Their attempts, prompts and cost stay. A clip that has not ended, or is done, is left alone.
+        Raises NotInThatState when the job is being cancelled or none of the clips has ended without a file; then
+        nothing was changed.
         """
         with transaction(self.engine) as connection:
-            current = connection.execute(select(jobs.c.round).where(jobs.c.id == job_id).with_for_update()).scalar_one()
-            states = [State.FAILED, State.CANCELLED]
-            query = select(assets.c.id).where(assets.c.id.in_(clip_ids), assets.c.state.in_(states))
-            found = connection.execute(query.order_by(assets.c.index).with_for_update()).scalars().all()
-            for position, clip_id in enumerate(found):
-                values = _reopened(current + 1, position, (replans or {}).get(clip_id))
-                connection.execute(update(assets).where(assets.c.id == clip_id).values(values))
-            for clip_id in found:
-                if replan := (replans or {}).get(clip_id):
-                    _redescribe(connection, clip_id, replan.description)
-            if found:
-                connection.execute(update(jobs).where(jobs.c.id == job_id).values(_reopened_job(current + 1)))
-        return len(found)
+            reopen(connection, job_id, clip_ids, replans or {})
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many jobs and assets are in each state, for the metrics."""
@@ -224,49 +203,6 @@ def _asset_values(job: NewJob, clip: NewClip) -> dict[str, Any]:
         "account": clip.account,
         "shot": clip.shot,
         "state": State.WAITING,
-    }
-
-
-def _reopened(round_: int, group_index: int, replan: Replan | None) -> dict[str, Any]:
-    fresh: dict[str, Any] = {
-        "state": State.WAITING,
-        "round": round_,
-        "group_index": group_index,
-        "tries": 0,
-        "silences": 0,
-        "polls": 0,
-        "progress": 0,
-        "clock_started_at": None,
-        "uncertain_since": None,
-        "waiting": None,
-        "failure": None,
-        "finished_at": None,
-        "attempt_id": None,
-        "claimed_until": None,
-        "due_at": func.now(),
-        "updated_at": func.now(),
-        "version": assets.c.version + 1,
-    }
-    if replan is None:
-        return fresh
-    planned = {"model": replan.model, "provider": replan.provider, "account": replan.account, "shot": replan.shot}
-    return fresh | planned
-
-
-def _redescribe(connection: Connection, clip_id: UUID, description: str) -> None:
-    scene_id = select(assets.c.scene_id).where(assets.c.id == clip_id).scalar_subquery()
-    connection.execute(update(scenes).where(scenes.c.id == scene_id).values(description=description))
-
-
-def _reopened_job(round_: int) -> dict[str, Any]:
-    return {
-        "round": round_,
-        "state": JobState.RUNNING,
-        "cancel_requested_at": None,
-        "finished_at": None,
-        "video_clips": None,
-        "film_tries": 0,
-        "film_claimed_until": None,
     }
 
 

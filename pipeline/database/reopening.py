@@ -1,0 +1,97 @@
+"""How clips that ended without a file go back into line: all that a retry or a resume writes, in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from pipeline.database.tables import assets, jobs, scenes
+from pipeline.domain.asset import State
+from pipeline.domain.errors import NotInThatState
+from pipeline.domain.job import FINAL, JobState
+
+AnyRow = Row[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replan:
+    """What a retried clip is to be from now on."""
+
+    description: str
+    model: str
+    provider: str
+    account: str
+    shot: Mapping[str, Any]
+
+
+def reopen(connection: Connection, job_id: UUID, clip_ids: Sequence[UUID], replans: Mapping[UUID, Replan]) -> None:
+    """A new round of those of these clips that failed or were cancelled; their attempts and their cost stay.
+
+    Raises NotInThatState for a job that is being cancelled, and when there is no such clip (any more).
+    """
+    job = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).one()
+    if job.cancel_requested_at and job.state not in FINAL:
+        raise NotInThatState("the job is being cancelled; wait until that is done")
+    found = _ended(connection, clip_ids)
+    if not found:
+        raise NotInThatState("nothing of this has failed or was cancelled; perhaps it is being rendered anew already")
+    for position, clip in enumerate(found):
+        values = _again(job.round + 1, position) | _planned(replans.get(clip.id))
+        connection.execute(update(assets).where(assets.c.id == clip.id).values(values))
+        if replan := replans.get(clip.id):
+            connection.execute(
+                update(scenes).where(scenes.c.id == clip.scene_id).values(description=replan.description)
+            )
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(_opened(job.round + 1)))
+
+
+def _ended(connection: Connection, clip_ids: Sequence[UUID]) -> Sequence[AnyRow]:
+    query = (
+        select(assets.c.id, assets.c.scene_id, assets.c["index"].label("clip_index"), assets.c.state)
+        .where(assets.c.id.in_(clip_ids), assets.c.state.in_([State.FAILED, State.CANCELLED]))
+        .order_by(assets.c["index"])
+        .with_for_update()
+    )
+    return connection.execute(query).all()
+
+
+def _again(round_: int, group_index: int) -> dict[str, Any]:
+    return {
+        "state": State.WAITING,
+        "round": round_,
+        "group_index": group_index,
+        "tries": 0,
+        "silences": 0,
+        "polls": 0,
+        "progress": 0,
+        "clock_started_at": None,
+        "uncertain_since": None,
+        "waiting": None,
+        "failure": None,
+        "finished_at": None,
+        "attempt_id": None,
+        "claimed_until": None,
+        "due_at": func.now(),
+        "updated_at": func.now(),
+        "version": assets.c.version + 1,
+    }
+
+
+def _planned(replan: Replan | None) -> dict[str, Any]:
+    if replan is None:
+        return {}
+    return {"model": replan.model, "provider": replan.provider, "account": replan.account, "shot": replan.shot}
+
+
+def _opened(round_: int) -> dict[str, Any]:
+    return {
+        "round": round_,
+        "state": JobState.RUNNING,
+        "cancel_requested_at": None,
+        "finished_at": None,
+        "video_clips": None,
+        "film_tries": 0,
+        "film_claimed_until": None,
+    }
