@@ -84,8 +84,9 @@ def _reopen(
     clips: Sequence[ClipRow],
     replans: Mapping[UUID, Replan] | None = None,
 ) -> dict[str, Any]:
-    services.store.jobs.reopen(job.id, [clip.id for clip in clips], replans=replans)
+    told = services.store.jobs.reopen(job.id, [clip.id for clip in clips], replans=replans)
     services.carrier.start(job.id)
+    services.tell([*told, *services.job_progress(job.id, owner_id)])
     return show.job(services, owner_id, job.id)
 
 

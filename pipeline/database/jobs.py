@@ -14,6 +14,7 @@ from pipeline.database.tables import assets, attempts, idempotency_keys, jobs, s
 from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.document import AttemptRow, ClipRow, JobRow
 from pipeline.domain.errors import IdempotencyKeyReused
+from pipeline.domain.events import Event
 from pipeline.domain.job import FINAL, JobState
 
 
@@ -125,14 +126,16 @@ class Jobs:
             connection.execute(mark.values(cancel_requested_at=func.coalesce(jobs.c.cancel_requested_at, func.now())))
             return list(connection.execute(open_assets).scalars())
 
-    def reopen(self, job_id: UUID, clip_ids: Sequence[UUID], *, replans: Mapping[UUID, Replan] | None = None) -> None:
-        """Put ended clips back into line as a new round of their job.
+    def reopen(
+        self, job_id: UUID, clip_ids: Sequence[UUID], *, replans: Mapping[UUID, Replan] | None = None
+    ) -> list[Event]:
+        """Put ended clips back into line as a new round of their job; what watchers are to be told.
 
         Raises NotInThatState when the job is being cancelled or none of the clips has ended without a file; then
         nothing was changed.
         """
         with transaction(self.engine) as connection:
-            reopen(connection, job_id, clip_ids, replans or {})
+            return reopen(connection, job_id, clip_ids, replans or {})
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many jobs and assets are in each state, for the metrics."""

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, func, select, update
 
+from pipeline.database.outbox import append
 from pipeline.database.tables import assets, jobs, scenes
-from pipeline.domain.asset import State
+from pipeline.domain.asset import Asset, State
 from pipeline.domain.errors import NotInThatState
+from pipeline.domain.events import ClipRef, Event, changes
 from pipeline.domain.job import FINAL, JobState
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -26,7 +28,9 @@ class Replan:
     shot: Mapping[str, Any]
 
 
-def reopen(connection: Connection, job_id: UUID, clip_ids: Sequence[UUID], replans: Mapping[UUID, Replan]) -> None:
+def reopen(
+    connection: Connection, job_id: UUID, clip_ids: Sequence[UUID], replans: Mapping[UUID, Replan]
+) -> list[Event]:
     """A new round of those of these clips that failed or were cancelled; their attempts and their cost stay.
 
     Raises NotInThatState for a job that is being cancelled, and when there is no such clip (any more).
@@ -45,6 +49,7 @@ def reopen(connection: Connection, job_id: UUID, clip_ids: Sequence[UUID], repla
                 update(scenes).where(scenes.c.id == clip.scene_id).values(description=replan.description)
             )
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(_opened(job.round + 1)))
+    return append(connection, job_id, job.owner_id, [event for clip in found for event in _news(job_id, clip)])
 
 
 def _ended(connection: Connection, clip_ids: Sequence[UUID]) -> Sequence[AnyRow]:
@@ -55,6 +60,11 @@ def _ended(connection: Connection, clip_ids: Sequence[UUID]) -> Sequence[AnyRow]
         .with_for_update()
     )
     return connection.execute(query).all()
+
+
+def _news(job_id: UUID, clip: AnyRow) -> tuple[Event, ...]:
+    about = ClipRef(job_id=str(job_id), clip_id=str(clip.id), index=clip.clip_index)
+    return changes(about, Asset(state=State(clip.state)), Asset())
 
 
 def _again(round_: int, group_index: int) -> dict[str, Any]:

@@ -206,6 +206,31 @@ def test_a_job_that_was_closed_is_closed_anew_after_a_retry(here: World) -> None
     assert told == [JobState.FAILED, JobState.COMPLETE]
 
 
+@pytest.mark.requirement("R32", "R36")
+def test_watchers_are_told_that_a_clip_begins_anew(here: World) -> None:
+    job_id = ended(here, DONE, FAILED, CANCELLED)
+    _, seq = show.snapshot(here.services, here.owner_id, job_id)
+    document = steer.resume(here.services, here.owner_id, job_id)
+    told = show.events_since(here.services, here.owner_id, job_id, seq)
+    assert [(event["type"], event["seq"]) for event in told] == [
+        ("video_progress", seq + 1),
+        ("video_progress", seq + 2),
+    ]
+    shown = [
+        {
+            "seq": seq + clip["index"],
+            "job_id": str(job_id),
+            "clip_id": clip["clip_id"],
+            "index": clip["index"],
+            "progress": 0,
+            "status": "queued",
+        }
+        for clip in document["video_clips"][1:]
+    ]
+    assert [event["payload"] for event in told] == shown
+    assert here.query("select seq from events where published_at is null and seq > :seq", seq=seq) == []
+
+
 @pytest.mark.requirement("R13")
 def test_resuming_what_is_under_way_is_a_nudge_and_what_is_complete_a_refusal(here: World) -> None:
     job_id = here.job(3)
