@@ -33,7 +33,7 @@ class Changes(BaseModel):
 def retry(services: Services, owner_id: UUID, job_id: UUID, index: int, changes: Any = None) -> dict[str, Any]:
     """Render one failed clip anew, perhaps with another prompt, seed or model (R36).
 
-    Raises NotFound, NotInThatState when the clip has not failed, or a Refusal for changes that can't be.
+    Raises NotFound, NotInThatState when the clip has not failed, OverBudget, or a Refusal for changes that can't be.
     """
     job = show.owned(services, owner_id, job_id)
     clip = show.owned_clip(services, job, index)
@@ -44,7 +44,7 @@ def retry(services: Services, owner_id: UUID, job_id: UUID, index: int, changes:
 
 
 def retry_failed(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
-    """Render every failed clip anew. Raises NotFound, or NotInThatState when none has failed."""
+    """Render every failed clip anew. Raises NotFound, OverBudget, or NotInThatState when none has failed."""
     job = show.owned(services, owner_id, job_id)
     failed = [clip for clip in _clips(services, job) if clip.state is State.FAILED]
     if not failed:
@@ -53,7 +53,10 @@ def retry_failed(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, 
 
 
 def resume(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
-    """Render what has no clip yet, and nothing else (R13). Raises NotFound, or NotInThatState when all are there."""
+    """Render what has no clip yet, and nothing else (R13).
+
+    Raises NotFound, OverBudget, or NotInThatState when all are there.
+    """
     job = show.owned(services, owner_id, job_id)
     found = _clips(services, job)
     if job.state is JobState.COMPLETE or all(clip.state is State.DONE for clip in found):
@@ -114,7 +117,10 @@ def _changes(given: Any) -> Changes:
 
 
 def _replanned(services: Services, job: JobRow, clip: ClipRow, changes: Changes) -> Replan:
-    """The clip as it last was, with the changes, planned as the one scene of its job: every check holds for it too."""
+    """The clip as it last was, with the changes, planned as the one scene of its job: every check holds for it too.
+
+    But for the budget: that is for the whole job, and looked at when the clip is reopened.
+    """
     scene = {**job.spec["scenes"][clip.index], "description": clip.description, "model": clip.model}
     scene |= {"seed": clip.shot["seed"]}
     scene |= {"description": changes.prompt} if changes.prompt is not None else {}

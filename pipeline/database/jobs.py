@@ -131,8 +131,8 @@ class Jobs:
     ) -> list[Event]:
         """Put ended clips back into line as a new round of their job; what watchers are to be told.
 
-        Raises NotInThatState when the job is being cancelled or none of the clips has ended without a file; then
-        nothing was changed.
+        Raises NotInThatState when the job is being cancelled or none of the clips has ended without a file, and
+        OverBudget; then nothing was changed.
         """
         with transaction(self.engine) as connection:
             return reopen(connection, job_id, clip_ids, replans or {})

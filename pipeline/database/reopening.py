@@ -8,11 +8,14 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, func, select, update
 
 from pipeline.database.outbox import append
-from pipeline.database.tables import assets, jobs, scenes
+from pipeline.database.tables import assets, jobs, scenes, spend
 from pipeline.domain.asset import Asset, State
-from pipeline.domain.errors import NotInThatState
+from pipeline.domain.errors import FieldError, NotInThatState, OverBudget
 from pipeline.domain.events import ClipRef, Event, changes
 from pipeline.domain.job import FINAL, JobState
+
+# The price of these is not in the ledger as spent; that of a clip which renders is.
+_UNPAID = [State.WAITING, State.SUBMITTING, State.UNCERTAIN]
 
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -33,7 +36,8 @@ def reopen(
 ) -> list[Event]:
     """A new round of those of these clips that failed or were cancelled; their attempts and their cost stay.
 
-    Raises NotInThatState for a job that is being cancelled, and when there is no such clip (any more).
+    Raises NotInThatState for a job that is being cancelled, and when there is no such clip (any more); OverBudget when
+    what was spent and what is still to be bought, with these, is more than the job may cost.
     """
     job = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).one()
     if job.cancel_requested_at and job.state not in FINAL:
@@ -49,6 +53,7 @@ def reopen(
                 update(scenes).where(scenes.c.id == clip.scene_id).values(description=replan.description)
             )
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(_opened(job.round + 1)))
+    _check_budget(connection, job)
     return append(connection, job_id, job.owner_id, [event for clip in found for event in _news(job_id, clip)])
 
 
@@ -60,6 +65,25 @@ def _ended(connection: Connection, clip_ids: Sequence[UUID]) -> Sequence[AnyRow]
         .with_for_update()
     )
     return connection.execute(query).all()
+
+
+def _check_budget(connection: Connection, job: AnyRow) -> None:
+    """Looks at the rows as they were just written; whoever hears OverBudget rolls them back."""
+    if job.budget_cents is None:
+        return
+    paid = select(func.coalesce(func.sum(spend.c.cents), 0)).where(spend.c.job_id == job.id, spend.c.kind == "commit")
+    prices = func.coalesce(func.sum(assets.c.shot["estimate_cents"].as_integer()), 0)
+    ahead = select(prices).where(assets.c.job_id == job.id, assets.c.state.in_(_UNPAID))
+    paid_cents, ahead_cents = connection.execute(select(paid.scalar_subquery(), ahead.scalar_subquery())).one()
+    if paid_cents + ahead_cents <= job.budget_cents:
+        return
+    message = (
+        f"{paid_cents} cents are spent and {ahead_cents} more would be, which is above this job's budget of"
+        f" {job.budget_cents}: choose a cheaper model, or order these scenes in a new job"
+    )
+    allowed = {"min": paid_cents + ahead_cents}
+    error = FieldError(field="budget_cents", value=job.budget_cents, allowed=allowed, message=message)
+    raise OverBudget(message, errors=[error])
 
 
 def _news(job_id: UUID, clip: AnyRow) -> tuple[Event, ...]:

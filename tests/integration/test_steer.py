@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import show, steer
 from pipeline.domain.asset import State
-from pipeline.domain.errors import NotFound, NotInThatState, Refusal, UnknownModel, ValidationFailed
+from pipeline.domain.errors import NotFound, NotInThatState, OverBudget, Refusal, UnknownModel, ValidationFailed
 from pipeline.domain.events import EventType
 from pipeline.domain.job import JobState
 from pipeline.finish import finish, make_film
@@ -178,6 +178,51 @@ def test_of_eight_who_retry_the_same_clip_at_once_one_opens_a_round(here: World)
         assert sum(pool.map(retry, range(8))) == 1
     assert here.query("select round, version from assets") == [{"round": 2, "version": 1}]
     assert here.query("select round from jobs") == [{"round": 2}]
+
+
+def money(here: World, job_id: UUID) -> tuple[Any, ...]:
+    """All that a refused retry must leave as it was."""
+    return here.read(job_id), here.clips(job_id), here.events(job_id), list(here.carrier.started)
+
+
+DEARER = {"model": "replicate/veo-3"}
+
+
+def test_a_retry_that_would_cost_more_than_the_budget_is_refused_and_changes_nothing(here: World) -> None:
+    job_id = ended(here, DONE, FAILED, budget_cents=60)
+    before = money(here, job_id)
+    with pytest.raises(OverBudget, match=r"0 cents are spent and \d+ more would be.* budget of 60") as refused:
+        steer.retry(here.services, here.owner_id, job_id, 1, DEARER)
+    assert [error.field for error in refused.value.errors] == ["budget_cents"]
+    assert money(here, job_id) == before
+    steer.retry(here.services, here.owner_id, job_id, 1)
+
+
+STEERS: dict[str, Callable[[Services, UUID, UUID], Any]] = {
+    "retry": lambda services, owner_id, job_id: steer.retry(services, owner_id, job_id, 0),
+    "retry_failed": steer.retry_failed,
+    "resume": steer.resume,
+}
+
+
+@pytest.mark.parametrize("again", STEERS.values(), ids=STEERS.keys())
+def test_what_was_spent_and_what_is_still_to_be_bought_count_against_the_budget(
+    here: World, again: Callable[[Services, UUID, UUID], Any]
+) -> None:
+    body = {"description": "a storm [[sim: fail=moderated]]", "duration": 2}
+    job_id = here.order([body, {**body, "description": "a calm sea"}])
+    failed, waiting = here.ids(job_id)
+    here.until(failed)
+    price = here.read(job_id).actual_cents
+    assert price > 0
+    here.query("update jobs set budget_cents = :budget", budget=3 * price - 1)
+    before = money(here, job_id)
+    with pytest.raises(OverBudget, match=f"{price} cents are spent and {2 * price} more"):
+        again(here.services, here.owner_id, job_id)
+    assert money(here, job_id) == before
+    here.query("update jobs set budget_cents = :budget", budget=3 * price)
+    again(here.services, here.owner_id, job_id)
+    assert (here.state(failed), here.state(waiting)) == (State.WAITING, State.WAITING)
 
 
 @pytest.mark.requirement("R56")
