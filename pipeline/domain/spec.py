@@ -18,6 +18,7 @@ from pipeline.domain.errors import FieldError, TooManyScenes, ValidationFailed
 MAX_SCENES = 200
 MAX_METADATA_BYTES = 4096
 MAX_ERRORS_NAMED = 50
+MAX_BUDGET_CENTS = 100_000_000  # a million dollars, which a database column still holds
 MAX_VALUE_CHARS = 200
 _BOUNDS = {"gt": "above", "ge": "min", "le": "max", "min_length": "min_length", "max_length": "max_length"}
 _TYPES = {
@@ -119,7 +120,9 @@ class JobSpec(_Form):
     )
     priority: Literal["interactive", "normal", "batch"] = "normal"
     allow_fallback: bool = Field(default=False, description="Not available yet.")
-    budget_cents: int | None = Field(default=None, ge=1, description="Refuse above this estimate; US cents.")
+    budget_cents: int | None = Field(
+        default=None, ge=1, le=MAX_BUDGET_CENTS, description="Never begin what would cost more; US cents."
+    )
     webhook_url: WebLink | None = Field(default=None, description="Not available yet.")
     metadata: Metadata = Field(default={}, description="Yours; passed through.")
 

@@ -50,6 +50,7 @@ BAD_JOBS: list[tuple[str, Any, str, str]] = [
     ("an owner", storyboard(owner_id=str(uuid4())), "validation_failed", "owner_id"),
     ("a seed beyond all numbers", scene(seed=10**30), "validation_failed", "scenes.0.seed"),
     ("a link that is none", scene(image_url="javascript:alert(1)"), "validation_failed", "scenes.0.image_url"),
+    ("more money than there is", storyboard(budget_cents=3_000_000_000), "validation_failed", "budget_cents"),
     ("too little money", storyboard(budget_cents=1), "over_budget", "budget_cents"),
     ("more clips than scenes", storyboard(min_clips=3), "validation_failed", "min_clips"),
     ("metadata beyond its size", storyboard(metadata={"a": "x" * 5000}), "validation_failed", "metadata"),

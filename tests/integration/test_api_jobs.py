@@ -33,6 +33,11 @@ def test_a_job_is_taken_in_before_anybody_renders_it(api: Web) -> None:
     assert api.carrier.started == [UUID(document["id"])]
 
 
+def test_the_largest_figures_of_an_order_can_be_stored(api: Web) -> None:
+    scene = {"description": "The lighthouse at dusk", "duration": 5, "seed": 2**31 - 1}
+    submitted(api, api.key("ada"), storyboard(scenes=[scene], budget_cents=100_000_000, min_clips=1))
+
+
 @pytest.mark.requirement("R66")
 def test_a_dry_run_prices_and_stores_nothing(api: Web) -> None:
     told = api.client(api.key("ada")).post("/v1/jobs?dry_run=true", json=storyboard(3))

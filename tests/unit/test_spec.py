@@ -142,6 +142,7 @@ def test_a_scene_with_a_bad_field_is_refused_by_name(field: str, value: Any, all
         ("min_clips", 2, {"min": 1, "max": 1}),
         ("priority", "urgent", ["interactive", "normal", "batch"]),
         ("budget_cents", 0, {"min": 1}),
+        ("budget_cents", 100_000_001, {"max": 100_000_000}),
         ("budget_cents", 9.5, "a whole number"),
         ("allow_fallback", "no", "true or false"),
         ("allow_fallback", 0, "true or false"),
