@@ -39,8 +39,11 @@ class KeyRow:
 
 
 def digest(key: str) -> bytes:
-    """SHA-256 is enough for a key of 256 random bits; slow hashes are for passwords."""
-    return hashlib.sha256(key.encode()).digest()
+    """SHA-256 is enough for a key of 256 random bits; slow hashes are for passwords.
+
+    Any text has one, also text that is not Unicode: it is then nobody's.
+    """
+    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
 
 @dataclass(frozen=True)

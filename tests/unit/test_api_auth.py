@@ -133,9 +133,10 @@ def test_a_key_opens_a_session_and_the_session_says_who(api: Web) -> None:
     assert client.get("/v1/models").status_code == 200
 
 
-def test_a_wrong_key_opens_no_session(api: Web) -> None:
+@pytest.mark.parametrize("key", ["wrong", "", "\ud800", "\0", "schl\u00fcssel"], ids=ascii)
+def test_a_wrong_key_opens_no_session(api: Web, key: str) -> None:
     client = api.client()
-    told = client.post("/session", json={"api_key": "wrong"})
+    told = client.post("/session", json={"api_key": key})
     assert told.status_code == 401
     assert "Set-Cookie" not in told.headers
     assert client.get("/session").status_code == 401

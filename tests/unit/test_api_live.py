@@ -39,7 +39,7 @@ def test_a_key_opens_a_socket(api: Web) -> None:
     assert socket(api).is_connected("/jobs")
 
 
-@pytest.mark.parametrize("token", ["wrong", "", None, 7, ["x"], {"a": 1}])
+@pytest.mark.parametrize("token", ["wrong", "", "\ud800", None, 7, ["x"], {"a": 1}], ids=ascii)
 def test_without_a_key_or_a_session_there_is_no_socket(api: Web, token: object) -> None:
     assert not socket(api, token).is_connected("/jobs")
 
