@@ -115,6 +115,7 @@ class Clip(BaseModel):
     error_message: str | None
     error: ClipError | None
     waiting: Waiting | None
+    retry_after_ms: int
     created_at: str
     updated_at: str
     finished_at: str | None
@@ -136,6 +137,7 @@ class Take(BaseModel):
     error: Failure | None
     started_at: str
     accepted_at: str | None
+    rendered_at: str | None
     finished_at: str | None
 
 
