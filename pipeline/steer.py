@@ -1,7 +1,7 @@
 """What a customer does to a job that is under way or over: cancel it, retry a clip, resume the rest."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +11,10 @@ from pipeline import show
 from pipeline.database.reopening import Replan
 from pipeline.domain.asset import State
 from pipeline.domain.document import ClipRow, JobRow
-from pipeline.domain.errors import FieldError, NotInThatState, ValidationFailed
+from pipeline.domain.errors import FieldError, NotInThatState, Refusal, ValidationFailed
 from pipeline.domain.job import FINAL, JobState
 from pipeline.domain.order import Shot, plan
-from pipeline.domain.spec import parse_job, shortened
+from pipeline.domain.spec import JobSpec, parse_job, sentence, shortened
 from pipeline.services import Services
 
 _UNFINISHED = frozenset({State.FAILED, State.CANCELLED})
@@ -126,9 +126,7 @@ def _replanned(services: Services, job: JobRow, clip: ClipRow, changes: Changes)
     scene |= {"description": changes.prompt} if changes.prompt is not None else {}
     scene |= {"seed": changes.seed} if changes.seed is not None else {}
     scene |= {"model": changes.model} if changes.model is not None else {}
-    spec = parse_job({**job.spec, "scenes": [scene], "min_clips": 1, "budget_cents": None})
-    planned = plan(spec, services.catalogue, duration_buffer=services.settings.video_generator_duration_buffer)
-    shot: Shot = planned.shots[0]
+    spec, shot = _planned(services, {**job.spec, "scenes": [scene], "min_clips": 1, "budget_cents": None})
     account = services.account(services.catalogue.model(shot.model))
     services.provider(account.name)
     return Replan(
@@ -138,3 +136,20 @@ def _replanned(services: Services, job: JobRow, clip: ClipRow, changes: Changes)
         account=account.name,
         shot={**asdict(shot), "index": clip.index},
     )
+
+
+def _planned(services: Services, body: Any) -> tuple[JobSpec, Shot]:
+    """The only shot of this body. Raises a Refusal that calls the fields as a retry does."""
+    try:
+        spec = parse_job(body)
+        planned = plan(spec, services.catalogue, duration_buffer=services.settings.video_generator_duration_buffer)
+    except Refusal as refusal:
+        errors = [replace(error, field=_name(error.field)) for error in refusal.errors]
+        raise type(refusal)(sentence(errors), errors=errors) from None
+    return spec, planned.shots[0]
+
+
+def _name(field: str) -> str:
+    """``scenes.0.seed`` of the body is ``seed`` of the retry."""
+    own = field.removeprefix("scenes.0.")
+    return "prompt" if own == "description" else own

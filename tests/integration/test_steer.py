@@ -108,25 +108,31 @@ def test_a_clip_is_retried_with_another_model_at_its_price_and_length(here: Worl
 
 
 @pytest.mark.parametrize(
-    ("changes", "refusal"),
+    ("changes", "refusal", "field"),
     [
-        ({"model": "replicate/no-such-model"}, UnknownModel),
-        ({"prompt": ""}, ValidationFailed),
-        ({"seed": -1}, ValidationFailed),
-        ({"seed": "7"}, ValidationFailed),
-        ({"duration": 9}, ValidationFailed),
-        ([], ValidationFailed),
+        ({"model": "replicate/no-such-model"}, UnknownModel, "model"),
+        ({"model": "\ud800"}, ValidationFailed, "model"),
+        ({"model": "replicate/hailuo-2.3", "seed": 7}, ValidationFailed, "seed"),
+        ({"prompt": ""}, ValidationFailed, "prompt"),
+        ({"prompt": "\ud800"}, ValidationFailed, "prompt"),
+        ({"seed": -1}, ValidationFailed, "seed"),
+        ({"seed": 10**30}, ValidationFailed, "seed"),
+        ({"seed": "7"}, ValidationFailed, "seed"),
+        ({"duration": 9}, ValidationFailed, "duration"),
+        ([], ValidationFailed, "body"),
     ],
-    ids=str,
+    ids=ascii,
 )
-def test_a_retry_that_cannot_be_made_is_refused_and_changes_nothing(
-    here: World, changes: Any, refusal: type[Refusal]
+def test_a_retry_that_cannot_be_made_is_refused_by_field_and_changes_nothing(
+    here: World, changes: Any, refusal: type[Refusal], field: str
 ) -> None:
     job_id = ended(here, FAILED)
     [clip_id] = here.ids(job_id)
     before, started = (here.row(clip_id), here.read(job_id)), list(here.carrier.started)
-    with pytest.raises(refusal):
+    with pytest.raises(refusal) as refused:
         steer.retry(here.services, here.owner_id, job_id, 0, changes)
+    assert [error.field for error in refused.value.errors] == [field]
+    assert "scenes" not in refused.value.detail
     assert ((here.row(clip_id), here.read(job_id)), here.carrier.started) == (before, started)
 
 
