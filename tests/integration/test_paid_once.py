@@ -11,7 +11,7 @@ from pipeline import ask
 from pipeline.domain.answers import Accepted, Finished, Reason
 from pipeline.domain.asset import State
 from pipeline.domain.hold import Hold
-from pipeline.providers.protocol import Order
+from pipeline.providers.protocol import Found, Order
 from pipeline.render import Verdict, step
 from tests import servers
 from tests.builders import NOWHERE, Killed, World, killed, world
@@ -137,6 +137,16 @@ def test_nothing_is_proven_by_a_list_that_cannot_be_read(here: World) -> None:
 
 
 @pytest.mark.requirement("R50")
+def test_nothing_is_proven_by_a_list_that_is_not_whole(here: World) -> None:
+    asset_id = here.clip(prompt="[[sim: create=drop]]")
+    here.line.instead["find"] = lambda *_: Found(predictions=(), complete=False)
+    here.step(asset_id)
+    assert here.state(asset_id) is State.UNCERTAIN
+    here.step(asset_id)
+    assert here.state(asset_id) is State.WAITING
+
+
+@pytest.mark.requirement("R50")
 def test_a_list_that_was_asked_for_too_early_proves_no_absence_however_long_it_took(here: World) -> None:
     asset_id = here.clip(prompt="[[sim: create=drop]]")
     patient = replace(here.services.settings, settle_absent_after_seconds=100)
@@ -202,8 +212,12 @@ def test_a_prediction_that_is_known_is_not_searched_for_nor_proven_absent(here: 
 
 @pytest.mark.requirement("R50")
 def test_two_orders_that_are_word_for_word_the_same_get_one_prediction_each(here: World) -> None:
-    scene = {"description": "a lighthouse [[sim: create=drop-after]]", "duration": 2, "seed": 7}
+    scene = {"description": "a lighthouse", "duration": 2, "seed": 7}
     job_id = here.order([scene, scene])
+    for asset_id in here.ids(job_id):
+        here.line.after["submit"] = killed
+        with pytest.raises(Killed):
+            here.step(asset_id)
     assert [clip.state for clip in here.render(job_id)] == [State.DONE, State.DONE]
     ours = {here.takes(asset_id)[0].prediction_id for asset_id in here.ids(job_id)}
     assert ours == {line["id"] for line in here.sold()}
