@@ -195,7 +195,7 @@ def retry_after_ms(job: JobRow, clips: Sequence[ClipRow]) -> int:
     if job.state in FINAL:
         return 0
     held = [clip.waiting["reason"] for clip in clips if clip.waiting and clip.state not in TERMINAL]
-    limited = bool(held) and all(reason == Reason.BLOCKED for reason in held)
+    limited = Reason.BLOCKED in held
     return int((RETRY_AFTER_LIMITED if limited else RETRY_AFTER).total_seconds() * 1000)
 
 

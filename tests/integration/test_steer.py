@@ -369,6 +369,21 @@ def test_a_document_says_when_to_come_back(here: World, waiting: str | None, sta
     assert show.job(here.services, here.owner_id, job_id)["retry_after_ms"] == expected
 
 
+@pytest.mark.requirement("R14")
+def test_one_clip_that_the_provider_pauses_is_enough_to_come_back_later(here: World) -> None:
+    job_id = here.job(3)
+    for index, reason in enumerate(["slot", "blocked"]):
+        waiting = (
+            """update assets set waiting = jsonb_build_object('reason', cast(:reason as text)) where "index" = :n"""
+        )
+        here.query(waiting, reason=reason, n=index)
+    document = show.job(here.services, here.owner_id, job_id)
+    assert document["retry_after_ms"] == 15000
+    assert [clip["retry_after_ms"] for clip in document["video_clips"]] == [8000, 15000, 8000]
+    here.end(here.ids(job_id)[1], FAILED)
+    assert show.job(here.services, here.owner_id, job_id)["retry_after_ms"] == 8000
+
+
 @pytest.mark.requirement("R34")
 def test_a_snapshot_and_the_events_after_it_miss_nothing(here: World) -> None:
     job_id = here.job()
