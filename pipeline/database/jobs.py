@@ -223,10 +223,13 @@ def _job_row(row: RowMapping) -> JobRow:
 
 def _clip_query(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     paid = select(func.coalesce(func.sum(attempts.c.cost_cents), 0)).where(attempts.c.asset_id == assets.c.id)
-    elsewhere = {"cost_cents", "description"}
+    turned_away = and_(attempts.c.state == State.CANCELLED, attempts.c.cost_cents == 0)
+    made = select(func.count()).where(attempts.c.asset_id == assets.c.id, ~turned_away)
+    elsewhere = {"attempts", "cost_cents", "description"}
     columns = [assets.c[name] for name in ClipRow.__dataclass_fields__ if name not in elsewhere]
     return (
-        select(*columns, assets.c.job_id, scenes.c.description, paid.scalar_subquery().label("cost_cents"))
+        select(*columns, assets.c.job_id, scenes.c.description)
+        .add_columns(made.scalar_subquery().label("attempts"), paid.scalar_subquery().label("cost_cents"))
         .join(scenes, scenes.c.id == assets.c.scene_id)
         .where(and_(condition, assets.c.kind == "video"))
         .order_by(assets.c.index)

@@ -27,7 +27,7 @@ class Links:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipRow:
-    """A clip as it is read for a document."""
+    """A clip as it is read for a document. ``attempts`` leaves out those that were told to wait (R10)."""
 
     id: UUID
     scene_id: UUID
@@ -38,7 +38,7 @@ class ClipRow:
     model: str
     shot: Mapping[str, Any]
     state: State
-    takes: int
+    attempts: int
     timeout_retries: int
     progress: int
     waiting: Mapping[str, Any] | None
@@ -155,7 +155,7 @@ def clip_document(job: JobRow, clip: ClipRow, links: Links) -> dict[str, Any]:
         "aspect_ratio": clip.shot.get("aspect_ratio"),
         "provider": clip.provider,
         "model": clip.model,
-        "attempts": clip.takes,
+        "attempts": clip.attempts,
         "timeout_retries": clip.timeout_retries,
         "cost_cents": clip.cost_cents,
         "sha256": clip.sha256,

@@ -76,7 +76,7 @@ def test_one_clip_is_retried_alone_with_other_words_and_keeps_its_history(here: 
     steer.retry(here.services, here.owner_id, job_id, 0, {"prompt": "a calm sea", "seed": 7})
     [clip] = here.render(job_id)
     first, second = here.takes(clip.id)
-    assert (clip.state, clip.takes, clip.description) == (DONE, 2, "a calm sea")
+    assert (clip.state, clip.attempts, clip.description) == (DONE, 2, "a calm sea")
     assert ("a storm" in first.prompt, second.prompt, second.seed) == (True, "SCENE: a calm sea", 7)
     assert here.read(job_id).actual_cents == 2 * paid
     assert here.ledger(clip.id) == [(1, "reserve"), (1, "commit"), (2, "reserve"), (2, "commit")]
@@ -354,6 +354,30 @@ def test_clips_are_shown_in_scene_order_and_in_pages(here: World) -> None:
     assert [clip["index"] for clip in document["video_clips"]] == [0, 1, 2, 3, 4]
     with pytest.raises(NotFound, match="count from 0"):
         show.clip(here.services, here.owner_id, job_id, 5)
+
+
+@pytest.mark.requirement("R10")
+def test_a_clip_shows_the_attempts_that_were_made_and_not_those_that_were_turned_away(here: World) -> None:
+    job_id = here.job(prompt="[[sim: create=429 retry_after=30 times=1]]")
+    [asset_id] = here.ids(job_id)
+    here.step(asset_id)
+    blocked = show.clip(here.services, here.owner_id, job_id, 0)
+    assert (blocked["attempts"], [take["state"] for take in blocked["takes"]]) == (0, [CANCELLED])
+    here.unblock()
+    here.until(asset_id)
+    made = show.clip(here.services, here.owner_id, job_id, 0)
+    assert (made["attempts"], [take["state"] for take in made["takes"]]) == (1, [CANCELLED, DONE])
+
+
+@pytest.mark.requirement("R10", "R56")
+def test_an_attempt_that_was_bought_and_then_cancelled_is_shown_as_made(here: World) -> None:
+    job_id = here.job(prompt="[[sim: stall]]")
+    [asset_id] = here.ids(job_id)
+    here.until(asset_id, State.RENDERING)
+    steer.cancel(here.services, here.owner_id, job_id)
+    here.until(asset_id)
+    clip = show.clip(here.services, here.owner_id, job_id, 0)
+    assert (clip["state"], clip["attempts"], [take["state"] for take in clip["takes"]]) == (CANCELLED, 1, [CANCELLED])
 
 
 @pytest.mark.requirement("R14")
