@@ -7,7 +7,7 @@ from dataclasses import replace
 from pipeline import metrics
 from pipeline.domain import webhook as addresses
 from pipeline.domain.answers import Answer, Busy, Finished, Reason, Refused, Silent, Unknown, Withdrawn
-from pipeline.domain.asset import State
+from pipeline.domain.asset import State, Waiting
 from pipeline.domain.attempt import Attempt
 from pipeline.domain.errors import DailiesError, Unavailable
 from pipeline.domain.hold import Hold
@@ -27,11 +27,14 @@ def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
     last_word = news if isinstance(news, Finished | Refused) else None
     match hold.asset.state:
         case State.WAITING:
-            return Withdrawn() if hold.cancelled else _admit(services, hold)
+            # A result of the last attempt that comes late is kept: it was paid for.
+            return news if isinstance(news, Finished) else Withdrawn() if hold.cancelled else _admit(services, hold)
         case State.SUBMITTING:
             # An intent that was found and not made just now may have been sent: it is never sent again.
             return _submit(services, hold, _attempt(hold)) if fresh else Unknown(message="the worker died on the way")
         case State.UNCERTAIN:
+            if hold.cancelled and hold.asset.waiting == Waiting(reason=Reason.NEEDS_PERSON):
+                return Withdrawn()
             return news or _asked(services, hold, lambda: settle(services, hold, _attempt(hold)))
         case State.RENDERING:
             return last_word or (Withdrawn() if hold.cancelled else news or _look(services, hold))
@@ -73,14 +76,14 @@ def _look(services: Services, hold: Hold) -> Answer:
 
 def _asked(services: Services, hold: Hold, question: Callable[[], Answer]) -> Answer:
     """The answer to a question that is free, but counts against the account's window."""
-    if wait := services.limiter.ask(services.limits(hold.account)):
-        return Busy(reason=Reason.RATE, wait_seconds=wait)
+    if held := services.limiter.ask(services.limits(hold.account)):
+        return held
     return _paused(services, hold, question())
 
 
 def _paused(services: Services, hold: Hold, answer: Answer) -> Answer:
     """One 429 pauses the whole account, so that it costs one request and not one per scene (R10)."""
-    if isinstance(answer, Busy):
+    if isinstance(answer, Busy) and answer.reason is Reason.BLOCKED:
         wait_seconds = answer.wait_seconds or services.policy(hold.model).blocked_default.total_seconds()
         metrics.PROVIDER_BUSY.labels(account=hold.account).inc()
         services.limiter.block(hold.account, wait_seconds)
@@ -89,7 +92,13 @@ def _paused(services: Services, hold: Hold, answer: Answer) -> Answer:
 
 
 def _admit(services: Services, hold: Hold) -> Answer:
-    """Granted, or Busy with the reason, the place in line and the wait."""
+    """Granted, or Busy with the reason, the place in line and the wait.
+
+    Raises Unavailable where this process could not buy at all, before a slot is taken for it.
+    """
+    if hold.model not in services.catalogue.models:
+        return Refused(code="rejected_input", message=f"the catalogue has no model {hold.model} any more")
+    services.provider(hold.account)
     limits = services.limits(hold.account)
     told = services.limiter.acquire(limits, holder=hold.slot, asset_id=hold.asset_id, order=hold.order)
     if not isinstance(told, Lost):

@@ -3,13 +3,14 @@
 import tempfile
 from pathlib import Path
 
-from pipeline.domain.answers import Answer, Refused, Silent, Stored, Working
+from pipeline.domain.answers import Answer, Busy, Reason, Refused, Silent, Stored, Working
 from pipeline.domain.attempt import Attempt
 from pipeline.domain.errors import BrokenMedia, Unavailable
 from pipeline.domain.hold import Hold
 from pipeline.services import Services
 
 _MAX_BYTES = 2 * 1024**3
+_STORE_AWAY_SECONDS = 10.0
 # R43: what was asked for, give or take.
 _TOLERANCE_SECONDS = 2.0
 
@@ -23,6 +24,9 @@ def fetch(services: Services, hold: Hold, attempt: Attempt) -> Answer:
         try:
             return _bring(services, hold, attempt, path)
         except (BrokenMedia, Unavailable) as error:
+            if isinstance(error, Unavailable) and services.storage_is_away():
+                # Not the provider's fault, so it uses up none of the clip's chances.
+                return Busy(reason=Reason.RETRY, wait_seconds=_STORE_AWAY_SECONDS)
             return Silent(message=str(error))
 
 

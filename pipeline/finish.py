@@ -11,9 +11,9 @@ from pathlib import Path
 from uuid import UUID
 
 from pipeline import logs
-from pipeline.database.runs import Film, Picture
+from pipeline.database.runs import DoneClip, Film, FilmClaim, Picture
 from pipeline.domain.asset import State
-from pipeline.domain.document import ClipRow, JobRow, clip_document, total_seconds
+from pipeline.domain.document import ClipRow, JobRow, Links, clip_document, total_seconds
 from pipeline.domain.errors import BrokenMedia, Unavailable
 from pipeline.domain.events import Event, EventType
 from pipeline.domain.job import HAS_FILM, JobState, outcome
@@ -22,13 +22,15 @@ from pipeline.services import Services
 
 FILM_CLAIM = timedelta(seconds=30)
 _MAX_FILM_TRIES = 3
+_STORE_AWAY = timedelta(seconds=10)
+_KEYS = Links(clip=str, picture=str)
 _THUMBNAIL = (320, 180)
 _LOG = logs.get(__name__)
 
 
 def finish(services: Services, job_id: UUID) -> bool:
     """Begin the end of a job whose clips have all ended; True for the one caller who did."""
-    if not services.store.runs.begin_assembly(job_id, FILM_CLAIM):
+    if not services.store.runs.begin_assembly(job_id):
         return False
     services.carrier.film(job_id)
     return True
@@ -36,17 +38,17 @@ def finish(services: Services, job_id: UUID) -> bool:
 
 def make_film(services: Services, job_id: UUID) -> None:
     """Stitch the film, if the job has earned one, and close the job; a film that can't be made never holds it up."""
-    number = services.store.runs.claim_film(job_id, FILM_CLAIM)
+    claim = services.store.runs.claim_film(job_id, FILM_CLAIM)
     job = services.store.jobs.read(job_id)
-    if number == 0 or job is None:
+    if claim is None or job is None:
         return
     clips = services.store.jobs.clips(job_id)[job_id]
     state = outcome([c.state for c in clips], min_clips=job.min_clips, cancelled=job.cancel_requested_at is not None)
-    with kept(partial(services.store.runs.keep_film, job_id, FILM_CLAIM), FILM_CLAIM):
+    with kept(partial(services.store.runs.keep_film, claim, FILM_CLAIM), FILM_CLAIM):
         # More tries than there are: those before died over it, so it is not tried again.
-        wanted = state in HAS_FILM and number <= _MAX_FILM_TRIES
-        film = _film(services, job, clips, last=number == _MAX_FILM_TRIES) if wanted else None
-    _close(services, job, clips, state, film)
+        wanted = state in HAS_FILM and claim.number <= _MAX_FILM_TRIES
+        film = _film(services, claim, clips) if wanted else None
+    _close(services, claim, job, clips, state, film)
 
 
 def make_thumbnail(services: Services, clip_id: UUID) -> None:
@@ -54,29 +56,44 @@ def make_thumbnail(services: Services, clip_id: UUID) -> None:
     clip = services.store.runs.done_clip(clip_id)
     if clip is None:
         return
+    try:
+        kept_picture = _pictured(services, clip)
+    except Unavailable:
+        if services.storage_is_away():
+            services.store.runs.put_off_thumbnail(clip_id)
+        raise
+    key = kept_picture.key
+    payload = {"job_id": str(clip.job_id), "clip_id": str(clip.id), "index": clip.index, "thumbnail_key": key}
+    event = Event(type=EventType.THUMBNAIL_READY, job_id=str(clip.job_id), payload=payload)
+    services.tell(services.store.runs.keep_thumbnail(clip, kept_picture, [event]))
+
+
+def _pictured(services: Services, clip: DoneClip) -> Picture:
     with tempfile.TemporaryDirectory(prefix="dailies-") as folder:
         video, picture = Path(folder) / "clip.mp4", Path(folder) / "thumbnail.jpg"
         services.storage.get_file(services.settings.s3_bucket_clips, clip.file_key, video)
         services.media.thumbnail(video, picture)
         key = f"{clip.job_id}/clip_{clip.index}_thumbnail.jpg"
-        kept = Picture(key=key, width=_THUMBNAIL[0], height=_THUMBNAIL[1], size_bytes=picture.stat().st_size)
         services.storage.put_file(services.settings.s3_bucket_thumbnails, key, picture, "image/jpeg")
-    payload = {"job_id": str(clip.job_id), "clip_id": str(clip.id), "index": clip.index, "thumbnail_key": key}
-    event = Event(type=EventType.THUMBNAIL_READY, job_id=str(clip.job_id), payload=payload)
-    services.tell(services.store.runs.keep_thumbnail(clip, kept, [event]))
+        return Picture(key=key, width=_THUMBNAIL[0], height=_THUMBNAIL[1], size_bytes=picture.stat().st_size)
 
 
-def _film(services: Services, job: JobRow, clips: list[ClipRow], *, last: bool) -> Film | None:
+def _film(services: Services, claim: FilmClaim, clips: list[ClipRow]) -> Film | None:
     """The film in the store; None when it can't be made. Raises Unavailable while another try may help."""
     keys = [clip.file_key for clip in clips if clip.state is State.DONE and clip.file_key]
     try:
         with tempfile.TemporaryDirectory(prefix="dailies-") as folder:
-            return _stitched(services, job.id, keys, Path(folder))
-    except (BrokenMedia, Unavailable) as error:
-        _LOG.warning("film.failed", job_id=str(job.id), error=str(error), last=last)
-        if isinstance(error, Unavailable) and not last:
-            raise
+            return _stitched(services, claim.job_id, keys, Path(folder))
+    except BrokenMedia as error:
+        _LOG.warning("film.failed", job_id=str(claim.job_id), error=str(error))
         return None
+    except Unavailable as error:
+        _LOG.warning("film.held_up", job_id=str(claim.job_id), error=str(error), number=claim.number)
+        if services.storage_is_away():
+            services.store.runs.put_off_film(claim, _STORE_AWAY)
+        elif claim.number >= _MAX_FILM_TRIES:
+            return None
+        raise
 
 
 def _stitched(services: Services, job_id: UUID, keys: list[str], folder: Path) -> Film:
@@ -93,7 +110,9 @@ def _stitched(services: Services, job_id: UUID, keys: list[str], folder: Path) -
     return Film(key=key, thumbnail_key=picture_key, duration_seconds=made.duration_seconds)
 
 
-def _close(services: Services, job: JobRow, clips: list[ClipRow], state: JobState, film: Film | None) -> None:
+def _close(
+    services: Services, claim: FilmClaim, job: JobRow, clips: list[ClipRow], state: JobState, film: Film | None
+) -> None:
     payload = {
         "job_id": str(job.id),
         "state": state,
@@ -102,11 +121,12 @@ def _close(services: Services, job: JobRow, clips: list[ClipRow], state: JobStat
         "actual_cents": job.actual_cents,
     }
     events = services.store.runs.close(
-        job.id,
+        claim,
         job.owner_id,
         state=state,
         film=film,
-        video_clips=[clip_document(job, clip, services.links) for clip in clips],
+        # Kept with object keys: a link is a secret that lapses after a day.
+        video_clips=[clip_document(job, clip, _KEYS) for clip in clips],
         events=[Event(type=EventType.JOB_COMPLETE, job_id=str(job.id), payload=payload)],
     )
     if events:

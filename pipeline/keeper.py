@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from pipeline.domain.errors import Unavailable
@@ -15,10 +15,8 @@ def kept(extend: Callable[[], object], lease: timedelta) -> Iterator[None]:
 
     def keep() -> None:
         while not over.wait(lease.total_seconds() / 3):
-            try:
+            with suppress(Unavailable):
                 extend()
-            except Unavailable:
-                return
 
     threading.Thread(target=keep, daemon=True).start()
     try:

@@ -14,7 +14,7 @@ from uuid import UUID
 from pipeline import logs, metrics
 from pipeline.ask import ask
 from pipeline.domain.answers import Accepted, Answer, Finished, Granted, Refused, Silent, Stored
-from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, Decision, State
+from pipeline.domain.asset import HOLDS_SLOT, Decision, State
 from pipeline.domain.attempt import NewAttempt, attempt_id, consequence
 from pipeline.domain.decide import NOW, decide
 from pipeline.domain.errors import StaleClaim
@@ -60,6 +60,8 @@ def step(services: Services, asset_id: UUID) -> Verdict:
             return _DROP
         except Exception:
             services.store.steps.let_go(hold, CLAIM)
+            # Whoever can't be served must not stand before those who can.
+            services.limiter.leave(hold.account, [asset_id])
             raise
         if verdict:
             return verdict
@@ -159,7 +161,7 @@ def _afterwards(services: Services, before: Hold, after: Hold, answer: Answer, e
     """What follows a commit: the slot goes to the next in line, watchers are told, media work begins."""
     if before.asset.state in HOLDS_SLOT and after.asset.state not in HOLDS_SLOT:
         services.wake(services.limiter.release(services.limits(before.account), before.slot))
-    if before.asset.state is State.WAITING and after.asset.state in TERMINAL:
+    if before.asset.state is State.WAITING and after.asset.state not in {State.WAITING, State.SUBMITTING}:
         services.limiter.leave(before.account, [before.asset_id])
     if after.asset.state is State.FAILED and isinstance(answer, Refused | Silent):
         _LOG.warning("clip.failed", model=before.model, failure=after.asset.failure, takes=after.asset.takes)

@@ -88,9 +88,15 @@ class Services:
             return told
         return known
 
+    def knows(self, account: str) -> bool:
+        """Whether the catalogue still has this account."""
+        return any(each.name == account for each in self.catalogue.accounts.values())
+
     def limits(self, account: str) -> Limits:
-        """What an account may do; the operator's figure goes before the catalogue's."""
-        row = next(each for each in self.catalogue.accounts.values() if each.name == account)
+        """What an account may do; the operator's figure goes before the catalogue's. Raises Unavailable for none."""
+        row = next((each for each in self.catalogue.accounts.values() if each.name == account), None)
+        if row is None:
+            raise Unavailable(f"the catalogue has no account {account} any more")
         create, status = row.windows["create"], row.windows["status"]
         return Limits(
             account=account,
@@ -102,8 +108,10 @@ class Services:
         )
 
     def policy(self, model: str) -> Policy:
-        """How patient we are with a model."""
-        row = self.catalogue.model(model)
+        """How patient we are with a model; a model that left the catalogue is treated like any other."""
+        row = self.catalogue.models.get(model)
+        if row is None:
+            return Policy(max_tries=self.settings.clip_max_attempts)
         return Policy(
             max_tries=self.settings.clip_max_attempts,
             poll_first=timedelta(seconds=row.polling.first_seconds),
@@ -156,6 +164,10 @@ class Services:
             "redis": _answers(self.redis.ping),
             "storage": _answers(self.storage.ping),
         }
+
+    def storage_is_away(self) -> bool:
+        """Whether it is our own store that fails, and neither a file nor a provider."""
+        return not _answers(self.storage.ping)
 
     def close(self) -> None:
         """Give connections back."""

@@ -13,9 +13,13 @@ from pipeline.services import Services
 
 
 def start(services: Services, job_id: UUID) -> bool:
-    """Begin the newest round, once; False when the broker would not take it, and the sweeper begins it again."""
-    round_, size = services.store.runs.unstarted(job_id)
-    if size == 0 or not services.carrier.open(job_id, round_, size):
+    """Begin what was not begun yet; False when there was nothing, or the broker would not take it all."""
+    begun = [_begun(services, job_id, round_, size) for round_, size in services.store.runs.unstarted(job_id)]
+    return bool(begun) and all(begun)
+
+
+def _begun(services: Services, job_id: UUID, round_: int, size: int) -> bool:
+    if not services.carrier.open(job_id, round_, size):
         return False
     services.store.runs.dispatched(job_id, round_)
     # Rows first: the sweeper finds a row that is parked without a place, but not a place without a row.

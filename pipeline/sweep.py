@@ -14,6 +14,7 @@ _GRACE = timedelta(seconds=2)
 _START_GRACE = timedelta(seconds=5)
 _UNTOLD_GRACE = timedelta(seconds=5)
 _THUMBNAIL_GRACE = timedelta(seconds=30)
+_FILM_GRACE = timedelta(seconds=5)
 _LOG = logs.get(__name__)
 
 
@@ -32,12 +33,13 @@ class Findings:
 def sweep(services: Services) -> Findings:
     """One round: leases first, so that what is waked afterwards meets a true line."""
     for account in services.store.forgotten.accounts_in_use():
-        _mend_leases(services, account)
+        if services.knows(account):
+            _mend_leases(services, account)
     findings = Findings(
         started=_each(services.store.forgotten.undispatched(grace=_START_GRACE, limit=_LIMIT), services.carrier.start),
         waked=_wake_due(services),
         finished=_each(services.store.forgotten.finished(limit=_LIMIT), services.carrier.finish),
-        films=_each(services.store.forgotten.filmless(grace=_GRACE, limit=_LIMIT), services.carrier.film),
+        films=_each(services.store.forgotten.filmless(grace=_FILM_GRACE, limit=_LIMIT), services.carrier.film),
         thumbnails=_each(
             services.store.forgotten.thumbnailless(grace=_THUMBNAIL_GRACE, limit=_LIMIT), services.carrier.thumbnail
         ),

@@ -59,7 +59,6 @@ def complete(known: Mapping[str, str], addresses: Addresses, folder: Path) -> di
     """What the stack decides, for everything that the caller did not."""
     return {
         "SECRET_KEY": secrets.token_hex(32),
-        "SETTLE_ABSENT_AFTER_SECONDS": SETTLE_ABSENT_AFTER_SECONDS,
         **provider(known, addresses, folder),
         **known,
         "API_BIND": f"127.0.0.1:{addresses.api}",
@@ -82,7 +81,9 @@ def provider(known: Mapping[str, str], addresses: Addresses, folder: Path) -> di
     A real provider can't reach a loopback address: without a PUBLIC_URL of the caller's it gets no webhook to call.
     """
     if has_provider(known):
-        return {}
+        return {
+            "SETTLE_ABSENT_AFTER_SECONDS": SETTLE_ABSENT_AFTER_SECONDS,
+        }
     token = secrets.token_hex(16)
     webhook_secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
     return {

@@ -51,6 +51,15 @@ class InLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FilmClaim:
+    """The right to make the film of one round of a job, and which try at it this is."""
+
+    job_id: UUID
+    round: int
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class DoneClip:
     """A finished clip, for the media work that follows it."""
 
@@ -67,17 +76,17 @@ class Runs:
 
     engine: Engine
 
-    def unstarted(self, job_id: UUID) -> tuple[int, int]:
-        """The job's newest round and how many members it has; (0, 0) when it was begun already, or the job is gone."""
+    def unstarted(self, job_id: UUID) -> list[tuple[int, int]]:
+        """Each round of the job that was not begun yet, oldest first, and how many members it has."""
         query = (
-            select(jobs.c.round, func.count())
-            .join(assets, (assets.c.job_id == jobs.c.id) & (assets.c.round == jobs.c.round))
-            .where(jobs.c.id == job_id, jobs.c.dispatched_round < jobs.c.round)
-            .group_by(jobs.c.round)
+            select(assets.c.round, func.count())
+            .join(jobs, jobs.c.id == assets.c.job_id)
+            .where(jobs.c.id == job_id, assets.c.round > jobs.c.dispatched_round)
+            .group_by(assets.c.round)
+            .order_by(assets.c.round)
         )
         with transaction(self.engine) as connection:
-            row = connection.execute(query).one_or_none()
-        return (row[0], row[1]) if row else (0, 0)
+            return [(round_, size) for round_, size in connection.execute(query)]
 
     def park(self, job_id: UUID, round_: int) -> list[InLine]:
         """Let the round's waiting assets wait for their slots, without a message; who they are, to be put in line.
@@ -102,38 +111,45 @@ class Runs:
         with transaction(self.engine) as connection:
             connection.execute(query.values(dispatched_round=round_))
 
-    def begin_assembly(self, job_id: UUID, lease: timedelta) -> bool:
+    def begin_assembly(self, job_id: UUID) -> bool:
         """Take a job whose clips have all ended to its end; True for exactly one caller."""
         query = (
             update(jobs)
             .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOBS), ~has_open_assets())
-            .values(state=JobState.ASSEMBLING, film_claimed_until=_CLOCK + lease)
+            # Free to be claimed at once, and not yet forgotten.
+            .values(state=JobState.ASSEMBLING, film_claimed_until=_CLOCK)
         )
         with transaction(self.engine) as connection:
             # Locked first: a statement that waited for a retry would still see the clips as they were before it.
             connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
             return connection.execute(query).rowcount == 1
 
-    def claim_film(self, job_id: UUID, lease: timedelta) -> int:
-        """Take the making of the film; which try this is, or 0 when the job does not wait for one."""
+    def claim_film(self, job_id: UUID, lease: timedelta) -> FilmClaim | None:
+        """Take the making of the film, unless somebody else is at it, or the job does not wait for one."""
         query = (
             update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.state == JobState.ASSEMBLING)
+            .where(jobs.c.id == job_id, jobs.c.state == JobState.ASSEMBLING, jobs.c.film_claimed_until <= _CLOCK)
             .values(film_tries=jobs.c.film_tries + 1, film_claimed_until=_CLOCK + lease)
-            .returning(jobs.c.film_tries)
+            .returning(jobs.c.round, jobs.c.film_tries)
         )
         with transaction(self.engine) as connection:
-            return int(connection.execute(query).scalar_one_or_none() or 0)
+            row = connection.execute(query).one_or_none()
+        return FilmClaim(job_id=job_id, round=row[0], number=row[1]) if row else None
 
-    def keep_film(self, job_id: UUID, lease: timedelta) -> None:
+    def keep_film(self, claim: FilmClaim, lease: timedelta) -> None:
         """The film is still being made."""
-        query = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.ASSEMBLING)
         with transaction(self.engine) as connection:
-            connection.execute(query.values(film_claimed_until=_CLOCK + lease))
+            connection.execute(_filming(claim).values(film_claimed_until=_CLOCK + lease))
+
+    def put_off_film(self, claim: FilmClaim, pause: timedelta) -> None:
+        """The store is away: this was no try, and the sweeper brings the film back."""
+        values = {"film_claimed_until": _CLOCK + pause, "film_tries": jobs.c.film_tries - 1}
+        with transaction(self.engine) as connection:
+            connection.execute(_filming(claim).values(values))
 
     def close(
         self,
-        job_id: UUID,
+        claim: FilmClaim,
         owner_id: UUID,
         *,
         state: JobState,
@@ -141,24 +157,20 @@ class Runs:
         video_clips: Sequence[Mapping[str, Any]],
         events: Sequence[Event],
     ) -> list[Event]:
-        """The last word on a job, said once: nothing comes back when it was said already."""
-        query = (
-            update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.state == JobState.ASSEMBLING)
-            .values(
-                state=state,
-                finished_at=_CLOCK,
-                film_claimed_until=None,
-                video_clips=list(video_clips),
-                film_key=film.key if film else None,
-                film_thumbnail_key=film.thumbnail_key if film else None,
-                film_duration_seconds=film.duration_seconds if film else None,
-            )
+        """The last word on a job's round, said once: nothing comes back when it was said, or the job was reopened."""
+        query = _filming(claim).values(
+            state=state,
+            finished_at=_CLOCK,
+            film_claimed_until=None,
+            video_clips=list(video_clips),
+            film_key=film.key if film else None,
+            film_thumbnail_key=film.thumbnail_key if film else None,
+            film_duration_seconds=film.duration_seconds if film else None,
         )
         with transaction(self.engine) as connection:
             if connection.execute(query).rowcount == 0:
                 return []
-            return append(connection, job_id, owner_id, events)
+            return append(connection, claim.job_id, owner_id, events)
 
     def done_clip(self, clip_id: UUID) -> DoneClip | None:
         """A clip that is done and has no thumbnail yet; counts the try."""
@@ -172,6 +184,12 @@ class Runs:
         with transaction(self.engine) as connection:
             row = connection.execute(query).mappings().one_or_none()
         return DoneClip(**row) if row else None
+
+    def put_off_thumbnail(self, clip_id: UUID) -> None:
+        """The store is away: this was no try."""
+        query = update(assets).where(assets.c.id == clip_id).values(thumbnail_tries=assets.c.thumbnail_tries - 1)
+        with transaction(self.engine) as connection:
+            connection.execute(query)
 
     def keep_thumbnail(self, clip: DoneClip, picture: Picture, events: Sequence[Event]) -> list[Event]:
         """Write a clip's thumbnail, once."""
@@ -191,3 +209,9 @@ class Runs:
             upsert = insert(clip_thumbnails).values(values)
             connection.execute(upsert.on_conflict_do_update(index_elements=["clip_id"], set_=values))
             return append(connection, clip.job_id, clip.owner_id, events)
+
+
+def _filming(claim: FilmClaim) -> Any:
+    """The job, while it still waits for the film of this round."""
+    waits = (jobs.c.state == JobState.ASSEMBLING, jobs.c.round == claim.round)
+    return update(jobs).where(jobs.c.id == claim.job_id, *waits)

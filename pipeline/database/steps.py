@@ -110,32 +110,41 @@ class Steps:
             connection.execute(query.values(prediction_id=prediction_id))
 
     def owned(self, account: str, prediction_ids: Sequence[str]) -> set[str]:
-        """Which of these predictions already belong to an attempt."""
-        query = select(attempts.c.prediction_id).where(
+        """Which of these predictions already belong to an attempt, by its row or by a webhook that named it."""
+        known = select(attempts.c.prediction_id).where(
             attempts.c.account == account, attempts.c.prediction_id.in_(prediction_ids)
         )
+        named = select(inbox.c.prediction_id).where(inbox.c.prediction_id.in_(prediction_ids))
         with transaction(self.engine) as connection:
-            return {str(each) for each in connection.execute(query).scalars()}
+            return {str(each) for each in connection.execute(known.union(named)).scalars()}
 
     def receive(
         self, attempt_id: UUID, *, provider: str, webhook_id: str, prediction_id: str, answer: Answer
     ) -> UUID | None:
-        """Put a verified webhook into the inbox; the asset to wake, or None for a copy or a stranger."""
-        asset_of = select(attempts.c.asset_id).where(attempts.c.id == attempt_id)
-        query = insert(inbox).values(
-            provider=provider,
-            webhook_id=webhook_id,
-            attempt_id=attempt_id,
-            prediction_id=prediction_id,
-            answer=to_json(answer),
-            final=isinstance(answer, Finished | Refused),
-        )
+        """Put a verified webhook into the inbox; the asset to wake, or None for a copy or a stranger.
+
+        Of two attempts with the very same input one may have been settled with the other's prediction: the webhook then
+        goes to the one that has it, and the one that it names finds the prediction that is left.
+        """
+        named = select(attempts.c.id, attempts.c.asset_id, attempts.c.account).where(attempts.c.id == attempt_id)
         with transaction(self.engine) as connection:
-            asset_id = connection.execute(asset_of).scalar_one_or_none()
-            if asset_id is None:
+            about = connection.execute(named).one_or_none()
+            if about is None:
                 return None
-            fresh = connection.execute(query.on_conflict_do_nothing().returning(inbox.c.id)).one_or_none()
-        return asset_id if fresh else None
+            has_it = select(attempts.c.id, attempts.c.asset_id, attempts.c.account).where(
+                attempts.c.account == about.account, attempts.c.prediction_id == prediction_id
+            )
+            about = connection.execute(has_it).one_or_none() or about
+            arrival = insert(inbox).values(
+                provider=provider,
+                webhook_id=webhook_id,
+                attempt_id=about.id,
+                prediction_id=prediction_id,
+                answer=to_json(answer),
+                final=isinstance(answer, Finished | Refused),
+            )
+            fresh = connection.execute(arrival.on_conflict_do_nothing().returning(inbox.c.id)).one_or_none()
+        return about.asset_id if fresh else None
 
 
 def _claim(asset_id: UUID, lease: timedelta) -> Any:

@@ -66,8 +66,11 @@ def consequence(before: State, answer: Answer, decision: Decision) -> AttemptCha
     """What an answer means for the attempt that it is about; None when its row stays as it is."""
     after = decision.asset.state
     values = _knowledge(before, answer)
-    if before is State.WAITING or (after is before and not values):
+    about_an_attempt = before is not State.WAITING or isinstance(answer, Finished)
+    if not about_an_attempt or (after is before and not values):
         return None
+    if after is State.DONE:
+        values["failure"] = None
     if after is State.FAILED and decision.asset.failure:
         values["failure"] = asdict(decision.asset.failure)
     over = after in TERMINAL or after is State.WAITING
@@ -75,7 +78,7 @@ def consequence(before: State, answer: Answer, decision: Decision) -> AttemptCha
         state=_how_it_ended(answer) if after is State.WAITING else after,
         live=not over,
         values=values,
-        spend=_spend(before, answer),
+        spend=_spend(before, answer, after),
     )
 
 
@@ -102,10 +105,14 @@ def _how_it_ended(answer: Answer) -> State:
     return State.CANCELLED if isinstance(answer, Busy | Silent) else State.FAILED
 
 
-def _spend(before: State, answer: Answer) -> str | None:
+def _spend(before: State, answer: Answer, after: State) -> str | None:
     """Which entry of the ledger an answer proves, given what was known before."""
     match before, answer:
         case ((State.SUBMITTING | State.UNCERTAIN), (Accepted() | Working() | Finished())):
+            return "commit"
+        case State.WAITING, Finished():
+            return "commit"
+        case State.UNCERTAIN, Withdrawn() if after is State.CANCELLED:
             return "commit"
         case State.SUBMITTING, (Refused() | Busy() | Silent() | Withdrawn()):
             return "release"

@@ -59,6 +59,9 @@ def _from_waiting(asset: Asset, answer: Answer, policy: Policy, _now: datetime) 
             return _unheard(asset, answer, policy)
         case Refused():
             return _failed(asset, answer)
+        case Finished():
+            # The last attempt was given up too early; its result is here, and paid for.
+            return Decision(asset=replace(_cleared(asset), state=State.FETCHING, failure=None), wait=NOW)
         case Withdrawn():
             return _over(asset, State.CANCELLED)
         case _:
@@ -96,6 +99,9 @@ def _from_uncertain(asset: Asset, answer: Answer, policy: Policy, now: datetime)
             return _again_or_failed(asset, answer, policy)
         case Busy():
             return Decision(asset=asset, wait=_pause(answer, policy))
+        case Withdrawn() if asset.waiting and asset.waiting.reason is Reason.NEEDS_PERSON:
+            # Nobody can prove anything any more, and nobody wants it any more: it is booked as spent.
+            return _over(asset, State.CANCELLED)
         case Silent() | Unknown() | Withdrawn():
             return _still_uncertain(asset, policy, now)
         case _:

@@ -72,11 +72,14 @@ class Limiter:
         """Pause the account for all; forgotten when Redis is down, since then nothing is admitted anyway."""
         self._run("block", _keys(account, "blocked"), max(_ms(seconds), 1))
 
-    def ask(self, limits: Limits) -> float:
-        """Seconds to wait before one more status request; 0 means go, and it is counted."""
+    def ask(self, limits: Limits) -> Busy | None:
+        """What holds one more free request back; None means go, and it is counted."""
         window = (limits.asks, _ms(limits.asks_seconds))
-        wait_ms = self._run("ask", _keys(limits.account, "blocked", "asks"), uuid4().hex, *window)
-        return REDIS_DOWN_SECONDS if wait_ms is None else wait_ms / 1000
+        told = self._run("ask", _keys(limits.account, "blocked", "asks"), uuid4().hex, *window)
+        if told is None:
+            return Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS)
+        word, wait_ms = told[0].decode(), told[1]
+        return None if word == "go" else Busy(reason=Reason(word), wait_seconds=wait_ms / 1000)
 
     def enter(self, account: str, orders: Mapping[UUID, float]) -> bool:
         """Take places in line, lower orders first; False without Redis."""

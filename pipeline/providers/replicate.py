@@ -85,7 +85,9 @@ class Replicate:
             ours = [entry for entry in recent if entry.get("model") == order.model]
             # An input that was wiped could have been ours: then absence is not proven.
             complete = complete and not any(entry.get("data_removed") for entry in ours)
-            found |= {entry["id"]: _reading(entry) for entry in ours if entry.get("input") == wanted and _id(entry)}
+            found |= {
+                entry["id"]: _reading(entry) for entry in ours if _is_ours(entry.get("input"), wanted) and _id(entry)
+            }
             if url is None or len(recent) < len(entries):
                 return _found(found, complete=complete)
             if urlsplit(url)[:2] != urlsplit(self._client.base_url)[:2]:
@@ -271,3 +273,8 @@ def _canonical(given: Mapping[str, Any]) -> Any:
 def _found(found: Mapping[str, Reading], *, complete: bool) -> Found:
     predictions = tuple(FoundPrediction(prediction_id=key, answer=answer) for key, answer in found.items())
     return Found(predictions=predictions, complete=complete)
+
+
+def _is_ours(echoed: Any, wanted: Mapping[str, Any]) -> bool:
+    """Whether a listed input is what we sent; the provider may have added its defaults to it."""
+    return isinstance(echoed, dict) and all(name in echoed and echoed[name] == value for name, value in wanted.items())

@@ -18,6 +18,12 @@ LIMITS = Limits(account="acme", slots=3, creates=1000, creates_seconds=60, asks=
 SLOTS_KEY = "dailies:limit:{acme}:slots"
 
 
+def held_seconds(told: Busy | None) -> float:
+    assert told is not None
+    assert told.wait_seconds is not None
+    return told.wait_seconds
+
+
 @pytest.fixture
 def redis(valkey_url: str) -> Iterator[Redis]:
     with connect_redis(valkey_url) as client:
@@ -128,7 +134,7 @@ def test_a_block_pauses_everybody_and_tells_a_time_only_to_those_whose_turn_come
         assert 25 < each.wait_seconds <= 30
         assert each.about_seconds == each.wait_seconds
     assert all(isinstance(each, Busy) and each.reason is Reason.SLOT and each.wait_seconds is None for each in rest)
-    assert 25 < limiter.ask(LIMITS) <= 30
+    assert 25 < held_seconds(limiter.ask(LIMITS)) <= 30
 
 
 @pytest.mark.requirement("R10")
@@ -143,9 +149,9 @@ def test_nobody_is_named_while_the_account_is_blocked(limiter: Limiter) -> None:
 def test_a_longer_block_that_stands_is_kept_and_a_shorter_one_made_longer(limiter: Limiter) -> None:
     limiter.block("acme", 30)
     limiter.block("acme", 1)
-    assert limiter.ask(LIMITS) > 25
+    assert held_seconds(limiter.ask(LIMITS)) > 25
     limiter.block("acme", 60)
-    assert limiter.ask(LIMITS) > 55
+    assert held_seconds(limiter.ask(LIMITS)) > 55
 
 
 def test_a_block_of_one_account_is_nothing_to_another(limiter: Limiter) -> None:
@@ -153,7 +159,7 @@ def test_a_block_of_one_account_is_nothing_to_another(limiter: Limiter) -> None:
     limiter.restore("zenith", [])
     limiter.block("acme", 30)
     assert ask_for(limiter, uuid4(), limits=other) == Granted()
-    assert limiter.ask(other) == 0
+    assert limiter.ask(other) is None
 
 
 def test_creates_beyond_the_window_wait_for_its_oldest_to_leave(limiter: Limiter) -> None:
@@ -168,19 +174,20 @@ def test_creates_beyond_the_window_wait_for_its_oldest_to_leave(limiter: Limiter
 
 def test_a_window_that_has_passed_is_open_again(limiter: Limiter) -> None:
     brief = replace(LIMITS, asks=1, asks_seconds=0.05)
-    assert limiter.ask(brief) == 0
+    assert limiter.ask(brief) is None
     pause = threading.Event()
-    while wait := limiter.ask(brief):
-        assert wait <= 0.05
-        pause.wait(wait)
-    assert limiter.ask(replace(LIMITS, asks=1)) > 0
+    while held := limiter.ask(brief):
+        assert held.reason is Reason.RATE
+        assert held_seconds(held) <= 0.05
+        pause.wait(held_seconds(held))
+    assert held_seconds(limiter.ask(replace(LIMITS, asks=1))) > 0
 
 
 @pytest.mark.requirement("R11")
 def test_status_requests_are_counted_by_themselves(limiter: Limiter) -> None:
     narrow = replace(LIMITS, asks=2, asks_seconds=40)
-    assert [limiter.ask(narrow), limiter.ask(narrow)] == [0, 0]
-    assert 35 < limiter.ask(narrow) <= 40
+    assert [limiter.ask(narrow), limiter.ask(narrow)] == [None, None]
+    assert 35 < held_seconds(limiter.ask(narrow)) <= 40
     assert ask_for(limiter, uuid4(), limits=narrow) == Granted()
 
 
@@ -210,7 +217,7 @@ def test_without_redis_there_is_no_permit_and_no_exception() -> None:
     with connect_redis("redis://127.0.0.1:1/0") as nowhere:
         limiter = Limiter(nowhere)
         assert ask_for(limiter, uuid4()) == Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS)
-        assert limiter.ask(LIMITS) == REDIS_DOWN_SECONDS
+        assert limiter.ask(LIMITS) == Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS)
         assert limiter.release(LIMITS, "a:1") == []
         assert (limiter.line("acme"), limiter.stale_slots("acme", [])) == ([], [])
         limiter.block("acme", 5)

@@ -113,6 +113,7 @@ TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
         {"silences": 2, "waiting": Waiting(reason=Reason.RETRY, about_seconds=4)},
     ),
     (State.WAITING, HOPELESS, State.FAILED, None, {**PLAINLY, "failure": failure(HOPELESS)}),
+    (State.WAITING, FINISHED, State.FETCHING, 0, {**PLAINLY, "failure": None}),
     (State.WAITING, WITHDRAWN, State.CANCELLED, None, PLAINLY),
     (State.SUBMITTING, ACCEPTED, State.RENDERING, 7, RENDERING),
     (State.SUBMITTING, FINISHED, State.FETCHING, 0, PLAINLY),
@@ -317,3 +318,9 @@ def test_pauses_double_up_to_the_longest() -> None:
 @pytest.mark.requirement("R24")
 def test_polls_come_ever_later_up_to_the_catalogues_maximum() -> None:
     assert [next_poll(POLICY, count).total_seconds() for count in (0, 1, 2, 10_000)] == [7, 14, 20, 20]
+
+
+def test_a_doubt_that_only_a_person_could_end_ends_when_nobody_wants_the_clip_any_more() -> None:
+    doubtful = replace(BEFORE[State.UNCERTAIN], waiting=Waiting(reason=Reason.NEEDS_PERSON))
+    decision = decide(doubtful, WITHDRAWN, POLICY, NOW)
+    assert (decision.asset.state, decision.wait) == (State.CANCELLED, None)

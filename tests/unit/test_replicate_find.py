@@ -53,6 +53,15 @@ def test_a_lost_order_is_found_by_model_and_whole_input_over_all_pages(replicate
 
 
 @pytest.mark.requirement("R50")
+def test_a_lost_order_is_found_though_the_provider_added_its_defaults(replicate: Replicate, server: Server) -> None:
+    fuller = {**ORDER.input, "camera_fixed": False}
+    server.plays(page(server, [prediction(input=fuller)]))
+    got = replicate.find(ORDER, SINCE)
+    assert isinstance(got, Found)
+    assert [found.prediction_id for found in got.predictions] == [PREDICTION_ID]
+
+
+@pytest.mark.requirement("R50")
 def test_an_order_that_is_nowhere_in_a_complete_list_is_absent(replicate: Replicate, server: Server) -> None:
     server.plays(page(server, []))
     assert replicate.find(ORDER, SINCE) == Found(predictions=(), complete=True)
