@@ -34,7 +34,7 @@ class IdempotencyHeader(BaseModel):
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        pattern=r"^[\x20-\x7e]+$",
+        pattern=r"^[\x20-\x7e]*[\x21-\x7e][\x20-\x7e]*$",
         description="The same key with the same body is the same job, for at least a day.",
     )
 

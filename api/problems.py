@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from api.context import request_id
 from pipeline import logs
 from pipeline.domain import errors
-from pipeline.domain.errors import Action, FieldError, Refusal, Unavailable
+from pipeline.domain.errors import FieldError, Refusal, Unavailable
 
 _LOG = logs.get(__name__)
 MIME_TYPE = "application/problem+json"
@@ -76,7 +76,6 @@ class Problem:
     retryable: bool = False
     retry_after_seconds: int | None = None
     errors: Sequence[FieldError] = ()
-    actions: Sequence[Action] = ()
 
 
 def install(app: Flask) -> None:
@@ -96,7 +95,7 @@ def answer(problem: Problem) -> Response:
         "detail": problem.detail,
         "code": problem.code,
         "retryable": problem.retryable,
-        "actions": [asdict(action) for action in problem.actions],
+        "actions": [],
         "request_id": request_id(),
         "errors": [asdict(error) for error in problem.errors],
     }
@@ -119,7 +118,6 @@ def _refused(refusal: Refusal) -> Response:
             retryable=refusal.retryable,
             retry_after_seconds=row.retry_after_seconds,
             errors=refusal.errors,
-            actions=refusal.actions,
         )
     )
 

@@ -31,15 +31,6 @@ class FieldError:
     allowed: Any = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Action:
-    """Something the reader of an error can do next."""
-
-    label: str
-    method: str | None = None
-    href: str | None = None
-
-
 class DailiesError(Exception):
     """The root of every error that Dailies raises itself."""
 
@@ -51,11 +42,10 @@ class Refusal(DailiesError):
     title: ClassVar[str] = "The request can't be accepted"
     retryable: ClassVar[bool] = False
 
-    def __init__(self, detail: str, *, errors: Sequence[FieldError] = (), actions: Sequence[Action] = ()) -> None:
+    def __init__(self, detail: str, *, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
-        self.actions = tuple(actions)
 
 
 class ValidationFailed(Refusal):

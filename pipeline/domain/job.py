@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-from pipeline.domain.asset import TERMINAL, State
+from pipeline.domain.asset import State
 
 
 class JobState(StrEnum):
@@ -49,11 +49,6 @@ _STATUS = {
 def status_of(state: State) -> Status:
     """The public word for an asset's state."""
     return _STATUS[state]
-
-
-def is_over(states: Sequence[State]) -> bool:
-    """Whether every clip has ended, one way or another."""
-    return all(state in TERMINAL for state in states)
 
 
 def outcome(states: Sequence[State], *, min_clips: int, cancelled: bool) -> JobState:

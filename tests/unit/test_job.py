@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.domain.asset import TERMINAL, State
-from pipeline.domain.job import FINAL, HAS_FILM, JobState, Status, is_over, outcome, progress_of, status_of
+from pipeline.domain.job import FINAL, HAS_FILM, JobState, Status, outcome, progress_of, status_of
 from pipeline.domain.member import Member, body_id, group_id
 
 DONE, FAILED, CANCELLED = State.DONE, State.FAILED, State.CANCELLED
@@ -59,11 +59,6 @@ def test_every_ended_job_has_a_final_state_that_does_not_depend_on_the_order_of_
     assert ended in FINAL
     assert ended is outcome(sorted(states), min_clips=min_clips, cancelled=cancelled)
     assert ended not in HAS_FILM or State.DONE in states
-
-
-def test_a_job_is_over_when_every_clip_has_ended_one_way_or_another() -> None:
-    assert is_over([DONE, FAILED, CANCELLED])
-    assert not any(is_over([DONE, state]) for state in State if state not in TERMINAL)
 
 
 @pytest.mark.requirement("R32")
