@@ -10,8 +10,6 @@ from types import FrameType
 from simulator.app import build_app, build_parts, build_server, stop
 from simulator.settings import Settings
 
-POLITENESS = 5
-
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
@@ -21,8 +19,6 @@ def main() -> None:
         settings = Settings.from_environment(os.environ)
     except ValueError as nonsense:
         sys.exit(str(nonsense))
-    # A real provider renders on its own machines: what runs beside the simulator goes first.
-    os.nice(POLITENESS)
     parts = build_parts(settings)
     server = build_server(build_app(parts), settings)
 

@@ -86,6 +86,8 @@ class Renderer:
         marker = f"comment={json.dumps(truth_marker(order))}"
         subprocess.run(
             [
+                # A real provider renders on its own machines: what runs beside the simulator goes first.
+                *("nice", "-n", "15"),
                 *(self._ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
                 *self._arguments(order, index, path.parent),
                 *("-metadata", marker, str(unfinished)),
