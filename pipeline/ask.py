@@ -33,7 +33,7 @@ def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
             # An intent that was found and not made just now may have been sent: it is never sent again.
             return _submit(services, hold, _attempt(hold)) if fresh else Unknown(message="the worker died on the way")
         case State.UNCERTAIN:
-            if hold.cancelled and hold.asset.waiting == Waiting(reason=Reason.NEEDS_PERSON):
+            if not news and hold.cancelled and hold.asset.waiting == Waiting(reason=Reason.NEEDS_PERSON):
                 return Withdrawn()
             return news or _asked(services, hold, lambda: settle(services, hold, _attempt(hold)))
         case State.RENDERING:

@@ -1,7 +1,8 @@
 """A provider reports by webhook: what is genuine finishes clips, whatever else comes changes nothing."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,7 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 import requests
 
-from pipeline.domain.asset import State
+from pipeline.domain.answers import Reason
+from pipeline.domain.asset import State, Waiting
 from pipeline.domain.errors import Unavailable
 from pipeline.domain.webhook import mac
 from pipeline.receive import webhook
@@ -90,6 +92,24 @@ def test_a_webhook_settles_an_order_whose_answer_was_lost_without_a_search(here:
     [take], [sold] = here.takes(asset_id), here.sold()
     assert (here.state(asset_id), take.prediction_id) == (State.DONE, sold["id"])
     assert here.line.calls == ["submit", "read_webhook", "download"]
+    assert here.ledger(asset_id) == [(1, "reserve"), (1, "commit")]
+
+
+@pytest.mark.requirement("R53", "R50", "R56")
+def test_a_result_that_comes_for_a_clip_in_doubt_is_kept_even_if_nobody_wants_it_any_more(
+    here: World, mailbox: Mailbox
+) -> None:
+    asset_id = here.clip()
+    here.line.after["submit"] = killed
+    with pytest.raises(Killed):
+        step(here.services, asset_id)
+    doubt = Waiting(reason=Reason.NEEDS_PERSON)
+    here.query(
+        "update assets set state = 'uncertain', waiting = cast(:waiting as jsonb)", waiting=json.dumps(asdict(doubt))
+    )
+    here.query("update jobs set cancel_requested_at = now()")
+    assert hand_on(here.services, letter_about(here, mailbox, asset_id))
+    assert here.until(asset_id)["state"] == State.DONE
     assert here.ledger(asset_id) == [(1, "reserve"), (1, "commit")]
 
 
