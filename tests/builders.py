@@ -21,11 +21,14 @@ from pipeline.providers.protocol import Provider
 from pipeline.render import Verdict, step
 from pipeline.services import Services, build
 from pipeline.settings import Settings
+from pipeline.storage import Storage
 from tests import servers
 
 NOWHERE = "127.0.0.1:1"  # where nobody listens: a question to it fails at once
 MODEL = "replicate/seedance-1-pro-fast"
 PATIENCE_SECONDS = 30.0
+
+_STORAGES: dict[str | None, Storage] = {}
 
 
 class Killed(BaseException):
@@ -232,7 +235,9 @@ def world(
     carrier = KeepingCarrier()
     services = build(_settings(database_url, valkey_url, s3, simulator, more), carrier)
     line = Line(services.providers["replicate"])
-    services = replace(services, providers={"replicate": cast("Provider", line)})
+    # Clients of S3 are slow to make: all worlds of a session share the first.
+    storage = _STORAGES.setdefault(services.storage.endpoint_url, services.storage)
+    services = replace(services, providers={"replicate": cast("Provider", line)}, storage=storage)
     if simulator:
         requests.post(f"{simulator.url}/_sim/reset", timeout=10).raise_for_status()
     try:
