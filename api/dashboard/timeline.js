@@ -36,7 +36,8 @@ function Row({ clip, job, now, axis, start, store, tell, hidden }) {
   }, [seen, clip.takesStale]);
   const spans = seen && clip.takes ? spansOf(clip, job, now) : [];
   const state = tone(clip);
-  const summary = () => tell(spans.map((span) => spanWords(clip, span)).at(-1) || `Clip ${clip.index + 1}`);
+  const longest = spans.reduce((found, span) => (found && found.end - found.start >= span.end - span.start ? found : span), null);
+  const summary = () => tell(longest ? spanWords(clip, longest) : `Clip ${clip.index + 1}`);
   return html`
     <li hidden=${hidden}><div ref=${ref} class="time-row" role="group" data-clip=${clip.index} tabindex="0" onFocus=${summary} aria-label=${`Clip ${clip.index + 1}: ${promptOf(clip)}`}>
       <span class=${`time-name tone-${state}`}><${Icon} name=${state} /><span class="index">${number(clip.index)}</span><span class="time-prompt">${promptOf(clip)}</span></span>
