@@ -183,6 +183,24 @@ def test_a_window_that_has_passed_is_open_again(limiter: Limiter) -> None:
     assert held_seconds(limiter.ask(replace(LIMITS, asks=1))) > 0
 
 
+@pytest.mark.parametrize("kind", ["creates", "asks"])
+def test_a_window_slides_and_lets_one_through_as_soon_as_its_oldest_has_left(limiter: Limiter, kind: str) -> None:
+    brief = replace(LIMITS, slots=9, creates=2, creates_seconds=0.2, asks=2, asks_seconds=0.2)
+    pause = threading.Event()
+
+    def ask() -> Busy | None:
+        told = limiter.ask(brief) if kind == "asks" else ask_for(limiter, uuid4(), limits=brief)
+        return told if isinstance(told, Busy) else None
+
+    assert ask() is None
+    pause.wait(0.1)
+    assert ask() is None
+    while held := ask():
+        assert 0 < held_seconds(held) <= 0.1
+        pause.wait(held_seconds(held))
+        limiter.leave("acme", limiter.line("acme"))
+
+
 @pytest.mark.requirement("R11")
 def test_status_requests_are_counted_by_themselves(limiter: Limiter) -> None:
     narrow = replace(LIMITS, asks=2, asks_seconds=40)
