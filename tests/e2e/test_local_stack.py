@@ -45,8 +45,21 @@ def demo(**more: str) -> Iterator[subprocess.Popen[str]]:
     """`dailies demo` in a session of its own, as a terminal would start it."""
     pipe = subprocess.PIPE
     environment = {**os.environ, **more}
-    with subprocess.Popen(DEMO, cwd=ROOT, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True) as running:
+    with subprocess.Popen(
+        DEMO,
+        cwd=ROOT,
+        env=environment,
+        stdout=pipe,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - it touches nothing but this one signal
+    ) as running:
         yield running
+
+
+def heed_interrupts() -> None:
+    """Whoever runs the tests in the background ignores Ctrl-C, and everything under it would too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def read_until(running: subprocess.Popen[str], word: str) -> list[str]:
