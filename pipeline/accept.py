@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from pipeline.database.jobs import Idempotency, NewClip, NewJob
 from pipeline.domain.document import RETRY_AFTER, job_links
+from pipeline.domain.job import JobState
 from pipeline.domain.order import Plan, Shot, plan
 from pipeline.domain.spec import JobSpec, parse_job
 from pipeline.services import Services
@@ -21,14 +22,15 @@ def accept(services: Services, *, owner_id: UUID, body: Any, idempotency_key: st
     spec, planned = _planned(services, body)
     job = _new_job(services, owner_id, spec, planned)
     job_id = services.store.jobs.accept(job, _idempotency(idempotency_key, body))
-    if job_id == job.id:
+    # A request that came before names a job that may have moved on; a fresh one needs no second look.
+    known = services.store.jobs.read(job_id, owner_id) if job_id != job.id else None
+    if known is None:
         services.carrier.start(job_id)
-    stored = services.store.jobs.read(job_id, owner_id)
     return {
         "id": str(job_id),
-        "state": stored.state if stored else "queued",
+        "state": known.state if known else JobState.QUEUED,
         "links": job_links(str(job_id)),
-        "estimate_cents": stored.estimate_cents if stored else planned.estimate_cents,
+        "estimate_cents": known.estimate_cents if known else planned.estimate_cents,
         "retry_after_ms": int(RETRY_AFTER.total_seconds() * 1000),
         "warnings": list(planned.warnings),
     }

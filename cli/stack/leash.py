@@ -1,7 +1,8 @@
 """Puts a command on the leash, then becomes it: own group, reported to the watchdog, dead when its parent dies.
 
 It does after the fork what must not be done between fork and exec of a process with threads. Run as a script of its
-own (no imports of ours): ``leash.py PIPE PARENT DEATH_SIGNAL UID GID COMMAND…``, with ``-`` for "stay who you are".
+own (no imports of ours): ``leash.py PIPE PARENT DEATH_SIGNAL NICENESS UID GID COMMAND…``, with ``-`` for "stay who you
+are".
 """
 
 import ctypes
@@ -28,10 +29,21 @@ def die_with(parent: int, death_signal: int) -> None:
         sys.exit("the parent died before its child had started")
 
 
+def give_way(niceness: int) -> None:
+    """Let other processes go first; on Linux a session is scheduled as a whole, so it has a niceness of its own."""
+    os.nice(niceness)
+    try:
+        with open("/proc/self/autogroup", "w", encoding="ascii") as session:  # noqa: PTH123 - one import less to start
+            session.write(str(niceness))
+    except OSError:
+        return  # no such thing here
+
+
 def main() -> None:
     """Put the command on the leash and become it."""
-    pipe, parent, death_signal, uid, gid, *command = sys.argv[1:]
+    pipe, parent, death_signal, niceness, uid, gid, *command = sys.argv[1:]
     os.setsid()
+    give_way(int(niceness))
     os.write(int(pipe), f"{os.getpid()}\n".encode())
     os.set_inheritable(int(pipe), False)
     become(uid, gid)

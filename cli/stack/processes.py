@@ -50,6 +50,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL  #: what it gets when the stack's owner is gone
     run_as: Account | None = None
+    niceness: int = 0  #: how much it gives way to the others
 
 
 class Watchdog:
@@ -91,7 +92,7 @@ class Watchdog:
         leash = [sys.executable, "-I", "-S", str(HERE / "leash.py"), str(self._pipe), str(os.getpid())]
         with log.open("ab") as output:
             return subprocess.Popen(
-                [*leash, str(int(program.death_signal)), *account, *program.command],
+                [*leash, str(int(program.death_signal)), str(program.niceness), *account, *program.command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

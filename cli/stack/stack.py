@@ -30,6 +30,8 @@ SERVERS: dict[str, tuple[Callable[[Path, Port], Server], str]] = {
     "s3": (s3, "S3_ENDPOINT_URL"),
 }
 PULSE = {"api": "/readyz", "flower": "/healthcheck", "simulator": "/_sim/stats"}
+# On one machine pictures wait for requests: whoever only renders gives way to whoever answers a person.
+NICENESS = {"worker-io": 5, "worker-media": 10, "simulator": 10}
 COMMAND_SECONDS = 60
 RESTARTS, RESTART_SECONDS = 5, 1.0
 
@@ -209,6 +211,7 @@ class Stack:
         return Program(
             name=name,
             command=self._compose[name].command_in(self.environment),
+            niceness=NICENESS.get(name, 0),
             environment=self.environment,
             folder=ROOT,
             ready=lambda: pulse(self._ports[name].number, PULSE[name]) if name in PULSE else None,
