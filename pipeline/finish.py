@@ -20,7 +20,7 @@ from pipeline.domain.job import HAS_FILM, JobState, outcome
 from pipeline.keeper import kept
 from pipeline.services import Services
 
-FILM_CLAIM = timedelta(seconds=30)
+FILM_CLAIM = timedelta(seconds=15)
 _MAX_FILM_TRIES = 3
 _STORE_AWAY = timedelta(seconds=10)
 _KEYS = Links(clip=str, picture=str)

@@ -13,7 +13,7 @@ _LIMIT = 500
 _GRACE = timedelta(seconds=2)
 _START_GRACE = timedelta(seconds=5)
 _UNTOLD_GRACE = timedelta(seconds=5)
-_THUMBNAIL_GRACE = timedelta(seconds=30)
+_THUMBNAIL_GRACE = timedelta(seconds=15)
 _FILM_GRACE = timedelta(seconds=5)
 _LOG = logs.get(__name__)
 

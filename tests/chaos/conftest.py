@@ -87,7 +87,7 @@ class Studio:
 
 @pytest.fixture(scope="module")
 def studio() -> Iterator[Studio]:
-    with Stack(services=SERVICES, more={"SIMULATOR_RENDER_SECONDS": "4", "SIMULATOR_FRAME_HEIGHT": "120"}) as stack:
+    with Stack(services=SERVICES, more={"SIMULATOR_RENDER_SECONDS": "3", "SIMULATOR_FRAME_HEIGHT": "120"}) as stack:
         store = Store.at(stack.environment["DATABASE_URL"])
         _, key = store.keys.create(owner="chaos", name="chaos")
         store.close()

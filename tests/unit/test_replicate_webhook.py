@@ -119,9 +119,9 @@ def test_whatever_a_provider_sends_is_read_to_an_answer_that_can_be_stored(
     adapter = Replicate(Credentials(base_url="http://127.0.0.1:1", token=TOKEN))
     got = adapter.read_webhook(signed(body), body, secret=SECRET, now=SENT_AT)
     if isinstance(got, WebhookNews):
-        stored = json.dumps(asdict(got.answer), allow_nan=False)
+        stored = json.dumps(asdict(got.answer), allow_nan=False, ensure_ascii=False)
         assert "\\u0000" not in stored
-        assert "\\ud8" not in stored
+        assert stored.encode(), "half a surrogate can't be encoded, and so not stored"
 
 
 @pytest.mark.parametrize(
