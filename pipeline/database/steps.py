@@ -238,7 +238,6 @@ def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, *, cancel
         member=member(row),
         owner_id=row["owner_id"],
         index=row["index"],
-        kind=row["kind"],
         model=row["model"],
         provider=row["provider"],
         account=row["account"],

@@ -36,7 +36,6 @@ class Hold:
     member: Member
     owner_id: UUID
     index: int
-    kind: str
     model: str
     provider: str
     account: str
