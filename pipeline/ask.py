@@ -1,18 +1,17 @@
 """The one question that each state asks of the world; every outcome is an answer, and no transaction is open."""
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
 
-from pipeline import metrics
+from pipeline.admit import admit
 from pipeline.domain import webhook as addresses
-from pipeline.domain.answers import Answer, Busy, Finished, Reason, Refused, Silent, Unknown, Withdrawn
+from pipeline.domain.answers import Answer, Finished, Reason, Refused, Silent, Unknown, Withdrawn
 from pipeline.domain.asset import State, Waiting
 from pipeline.domain.attempt import Attempt
-from pipeline.domain.errors import DailiesError, Unavailable
+from pipeline.domain.errors import DailiesError
 from pipeline.domain.hold import Hold
 from pipeline.fetch import fetch
-from pipeline.limits.limiter import REDIS_DOWN_SECONDS, Lost
+from pipeline.heed import asked, paused
+from pipeline.look import look
 from pipeline.providers.protocol import Order
 from pipeline.services import Services
 from pipeline.settle import settle
@@ -28,24 +27,24 @@ def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
     match hold.asset.state:
         case State.WAITING:
             # A result of the last attempt that comes late is kept: it was paid for.
-            return news if isinstance(news, Finished) else Withdrawn() if hold.cancelled else _admit(services, hold)
+            return news if isinstance(news, Finished) else Withdrawn() if hold.cancelled else admit(services, hold)
         case State.SUBMITTING:
             # An intent that was found and not made just now may have been sent: it is never sent again.
             return _submit(services, hold, _attempt(hold)) if fresh else Unknown(message="the worker died on the way")
         case State.UNCERTAIN:
             if not news and hold.cancelled and hold.asset.waiting == Waiting(reason=Reason.NEEDS_PERSON):
                 return Withdrawn()
-            return news or _asked(services, hold, lambda: settle(services, hold, _attempt(hold)))
+            return news or asked(services, hold, lambda: settle(services, hold, _attempt(hold)))
         case State.RENDERING:
-            return last_word or (Withdrawn() if hold.cancelled else news or _look(services, hold))
+            return last_word or (Withdrawn() if hold.cancelled else news or look(services, hold, _prediction(hold)))
         case State.CANCELLING:
             provider, prediction_id = services.provider(hold.account), _prediction(hold)
-            return last_word or _asked(services, hold, lambda: provider.cancel(prediction_id))
+            return last_word or asked(services, hold, lambda: provider.cancel(prediction_id))
         case State.FETCHING:
             # It was paid for, so it is brought home even when the job was cancelled; but only once.
             if hold.cancelled and hold.asset.silences:
                 return Withdrawn()
-            return _paused(services, hold, fetch(services, hold, _attempt(hold)))
+            return paused(services, hold, fetch(services, hold, _attempt(hold)))
         case _:
             raise DailiesError(f"a step claimed an asset that is {hold.asset.state}")
 
@@ -65,50 +64,7 @@ def _submit(services: Services, hold: Hold, attempt: Attempt) -> Answer:
         cancel_after_seconds=int(2 * model.hard_limit_seconds),
     )
     answer: Answer = services.provider(hold.account).submit(order)
-    return _paused(services, hold, answer)
-
-
-def _look(services: Services, hold: Hold) -> Answer:
-    """Ask the provider how it goes."""
-    provider, prediction_id = services.provider(hold.account), _prediction(hold)
-    return _asked(services, hold, lambda: provider.status(prediction_id))
-
-
-def _asked(services: Services, hold: Hold, question: Callable[[], Answer]) -> Answer:
-    """The answer to a question that is free, but counts against the account's window."""
-    if held := services.limiter.ask(services.limits(hold.account)):
-        return held
-    return _paused(services, hold, question())
-
-
-def _paused(services: Services, hold: Hold, answer: Answer) -> Answer:
-    """One 429 pauses the whole account, so that it costs one request and not one per scene (R10)."""
-    if isinstance(answer, Busy) and answer.reason is Reason.BLOCKED:
-        wait_seconds = answer.wait_seconds or services.policy(hold.model).blocked_default.total_seconds()
-        metrics.PROVIDER_BUSY.labels(account=hold.account).inc()
-        services.limiter.block(hold.account, wait_seconds)
-        return replace(answer, wait_seconds=wait_seconds)
-    return answer
-
-
-def _admit(services: Services, hold: Hold) -> Answer:
-    """Granted, or Busy with the reason, the place in line and the wait.
-
-    Raises Unavailable where this process could not buy at all, before a slot is taken for it.
-    """
-    if hold.model not in services.catalogue.models:
-        return Refused(code="rejected_input", message=f"the catalogue has no model {hold.model} any more")
-    services.provider(hold.account)
-    limits = services.limits(hold.account)
-    told = services.limiter.acquire(limits, holder=hold.slot, asset_id=hold.asset_id, order=hold.order)
-    if not isinstance(told, Lost):
-        return told
-    try:
-        services.limiter.restore(hold.account, services.store.forgotten.holders(hold.account))
-    except Unavailable:
-        return Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS)
-    told = services.limiter.acquire(limits, holder=hold.slot, asset_id=hold.asset_id, order=hold.order)
-    return Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS) if isinstance(told, Lost) else told
+    return paused(services, hold, answer)
 
 
 def _attempt(hold: Hold) -> Attempt:

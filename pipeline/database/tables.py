@@ -40,6 +40,8 @@ owners = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
+    # The owner's share of every line, in relation to the others'.
+    Column("weight", Integer, nullable=False, server_default=text("1")),
     Column("created_at", _AT, nullable=False, server_default=_NOW),
 )
 
@@ -251,4 +253,17 @@ clip_thumbnails = Table(
     Column("height", Integer, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_at", _AT, nullable=False, server_default=_NOW),
+)
+
+# How the number of predictions that an account takes at once was learned; the newest row is what holds.
+learned_limits = Table(
+    "learned_limits",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("account", Text, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("in_flight", Integer, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", _AT, nullable=False, server_default=_NOW),
+    Index("ix_learned_limits_account", "account", "id"),
 )
