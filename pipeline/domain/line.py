@@ -15,13 +15,17 @@ PRIORITY_WEIGHT: Mapping[str, int] = {"interactive": 8, "normal": 4, "batch": 1}
 
 @dataclass(frozen=True, kw_only=True)
 class Waiter:
-    """An asset that waits for a slot; within a job lower orders go first."""
+    """An asset that waits for a slot. Within a job lower indexes go first; among equal jobs the one that came first.
+
+    ``job_came_ms`` is the time since the epoch, and the same for all of a job's assets.
+    """
 
     asset_id: UUID
     owner_id: UUID
     job_id: UUID
     model: str
-    order: float
+    index: int
+    job_came_ms: int
     owner_weight: int
     job_weight: int
 
@@ -35,6 +39,17 @@ class Holding:
     owner_id: UUID
     job_id: UUID
     model: str
+    held_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """A slot that a row proves, to be written into an empty Redis. ``accepted``: the provider has the prediction."""
+
+    account: str
+    holder: str  #: the asset and the number of its take
+    waiter: Waiter
+    accepted: bool
     held_seconds: float
 
 
@@ -70,3 +85,12 @@ class View:
     owners: Mapping[UUID, Share]
     jobs: Mapping[UUID, Share]
     accounts: Mapping[str, AccountView]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """When somebody in line gets a slot. ``by_block``: it is the end of a pause that they wait for."""
+
+    place: int  #: 1 is next
+    about_seconds: float | None  #: None when no slot is in sight
+    by_block: bool

@@ -1,0 +1,178 @@
+"""Who in a line gets a slot when: the fair order played forward over the times at which slots come free.
+
+The rules are those of the scripts in ``pipeline/limits``, on what is known now: whoever enters later, fails early or
+renders longer than usual moves the others.
+"""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+from typing import NamedTuple
+from uuid import UUID
+
+from pipeline.domain.line import AccountView, Forecast, Holding, Share, View, Waiter
+
+Usual = Callable[[str], float]
+
+# What is left of a prediction that should have ended: a tenth of its age, so one that is far too late is no promise.
+_OVERDUE_SHARE = 0.1
+# Scores as the scripts write them: slots held for the weight first, then what was passed, to six digits.
+_HELD_COUNTS = 1e10
+_DIGITS = 6
+_NOTHING = Share(held=0, passed=0.0, weight=1)
+
+
+def forecast(view: View, usual: Usual) -> dict[UUID, Forecast]:
+    """Everyone's place in line (1 is next), and about how long until they get a slot.
+
+    ``usual`` tells for how many seconds a prediction of a model holds its slot.
+    """
+    line, slots = _Line(view), _Slots(view, usual)
+    found: dict[UUID, Forecast] = {}
+    for place in range(1, len(view.waiting) + 1):
+        free = slots.next_free(line)
+        waiter = line.next()
+        seconds = round(free.seconds, 1) if free else None
+        found[waiter.asset_id] = Forecast(place=place, about_seconds=seconds, by_block=bool(free and free.by_block))
+        if free:
+            slots.take(free.seconds, waiter)
+    return found
+
+
+class _Contender:
+    """An owner or a job of whom somebody waits; ``name`` decides among equals."""
+
+    __slots__ = ("entry", "held", "jobs", "name", "passed", "scenes", "waiting", "weight")
+
+    def __init__(self, name: str, share: Share) -> None:
+        self.name = name
+        self.held, self.passed, self.weight = share.held, share.passed, max(share.weight, 1)
+        self.waiting, self.entry = 0, -1
+        self.jobs = _Contest()  #: of an owner
+        self.scenes: list[Waiter] = []  #: of a job, the last one first
+
+
+class _Contest:
+    """Whose turn it is among contenders; an entry whose contender has a newer one is skipped."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, str, int, _Contender]] = []
+        self._entries = count()
+
+    def enter(self, contender: _Contender) -> None:
+        """Stand where the score says, unless nobody waits any more."""
+        if contender.waiting:
+            contender.entry = next(self._entries)
+            score = round(contender.held * _HELD_COUNTS / contender.weight + contender.passed, _DIGITS)
+            heappush(self._heap, (score, contender.name, contender.entry, contender))
+
+    def serve(self) -> _Contender:
+        """Give a slot to whose turn it is."""
+        while True:
+            _, _, entry, contender = heappop(self._heap)
+            if contender.entry == entry:
+                break
+        contender.waiting -= 1
+        contender.held += 1
+        contender.passed = round(contender.passed + 1 / contender.weight, _DIGITS)
+        self.enter(contender)
+        return contender
+
+
+class _Line:
+    """Who waits: owners, in them jobs, in them scenes."""
+
+    def __init__(self, view: View) -> None:
+        self._owners: dict[UUID, _Contender] = {}
+        self._jobs: dict[UUID, _Contender] = {}
+        self._contest = _Contest()
+        for waiter in sorted(view.waiting, key=lambda each: (each.index, str(each.asset_id)), reverse=True):
+            self._line_up(waiter, view)
+        for job in self._jobs.values():
+            self._owners[job.scenes[0].owner_id].jobs.enter(job)
+        for owner in self._owners.values():
+            self._contest.enter(owner)
+
+    def next(self) -> Waiter:
+        """Whose turn it is; they hold a slot from now on."""
+        return self._contest.serve().jobs.serve().scenes.pop()
+
+    def left(self, leaver: Waiter | Holding) -> None:
+        """A slot was given back: that owner and that job are nearer to their turn."""
+        owner, job = self._owners.get(leaver.owner_id), self._jobs.get(leaver.job_id)
+        if owner and job:
+            job.held -= 1
+            owner.jobs.enter(job)
+        if owner:
+            owner.held -= 1
+            self._contest.enter(owner)
+
+    def _line_up(self, waiter: Waiter, view: View) -> None:
+        if (owner := self._owners.get(waiter.owner_id)) is None:
+            owner = _Contender(str(waiter.owner_id), view.owners.get(waiter.owner_id, _NOTHING))
+            self._owners[waiter.owner_id] = owner
+        if (job := self._jobs.get(waiter.job_id)) is None:
+            # Among equal jobs of an owner the older one goes first.
+            name = f"{waiter.job_came_ms:014d}.{waiter.job_id}"
+            job = self._jobs[waiter.job_id] = _Contender(name, view.jobs.get(waiter.job_id, _NOTHING))
+        owner.waiting += 1
+        job.waiting += 1
+        job.scenes.append(waiter)
+
+
+class _Event(NamedTuple):
+    """At this time a slot is given back by its leaver, or can be given to somebody, or both."""
+
+    seconds: float
+    number: int
+    leaver: Waiter | Holding | None
+    opens: bool
+    by_block: bool
+
+
+class _Slots:
+    """When slots are given back, and when they can be given again."""
+
+    def __init__(self, view: View, usual: Usual) -> None:
+        models = {each.model for each in view.waiting} | {each.model for each in view.holding}
+        self._usual = {model: usual(model) for model in models}
+        self._numbers = count()
+        self._heap: list[_Event] = []
+        for account in view.accounts.values():
+            self._fill(account, [each for each in view.holding if each.account == account.account])
+
+    def next_free(self, line: _Line) -> _Event | None:
+        """The next slot that can be given; whoever gave one back before is struck off. None: there will be none."""
+        while self._heap:
+            event = heappop(self._heap)
+            if event.leaver:
+                line.left(event.leaver)
+            if event.opens:
+                return event
+        return None
+
+    def take(self, seconds: float, waiter: Waiter) -> None:
+        """The slot is held for as long as is usual."""
+        self._add(seconds + self._usual[waiter.model], waiter)
+
+    def _fill(self, account: AccountView, holding: list[Holding]) -> None:
+        blocked = account.blocked_seconds
+        for _ in range(account.slots - max(account.in_flight, len(holding))):
+            self._add(blocked, None, by_block=blocked > 0)
+        # A limit that was lowered below what is in flight takes the first slots that come back.
+        surplus = max(len(holding) - account.slots, 0)
+        for index, holder in enumerate(sorted(holding, key=self._left)):
+            left, opens = self._left(holder), index >= surplus
+            self._add(left, holder, opens=opens and left >= blocked)
+            if opens and left < blocked:
+                self._add(blocked, None, by_block=True)
+
+    def _left(self, holding: Holding) -> float:
+        """For how long the slot is still held."""
+        usual = self._usual[holding.model]
+        return max(usual - holding.held_seconds, _OVERDUE_SHARE * max(usual, holding.held_seconds))
+
+    def _add(
+        self, seconds: float, leaver: Waiter | Holding | None, *, opens: bool = True, by_block: bool = False
+    ) -> None:
+        heappush(self._heap, _Event(seconds, next(self._numbers), leaver, opens, by_block))
