@@ -10,6 +10,7 @@ from itertools import count
 from typing import NamedTuple
 from uuid import UUID
 
+from pipeline.domain.answers import Reason
 from pipeline.domain.line import AccountView, Forecast, Holding, Share, View, Waiter
 
 Usual = Callable[[str], float]
@@ -28,15 +29,27 @@ def forecast(view: View, usual: Usual) -> dict[UUID, Forecast]:
     ``usual`` tells for how many seconds a prediction of a model holds its slot.
     """
     line, slots = _Line(view), _Slots(view, usual)
+    lowered = [each.slots < each.set_slots for each in view.accounts.values()]
+    held_by = Reason.LEARNED_LIMIT if lowered and all(lowered) else Reason.SLOT
     found: dict[UUID, Forecast] = {}
     for place in range(1, len(view.waiting) + 1):
         free = slots.next_free(line)
         waiter = line.next()
-        seconds = round(free.seconds, 1) if free else None
-        found[waiter.asset_id] = Forecast(place=place, about_seconds=seconds, by_block=bool(free and free.by_block))
+        seconds, reason = (round(free.seconds, 1), free.closed_by) if free else (None, None)
+        found[waiter.asset_id] = Forecast(place=place, about_seconds=seconds, reason=reason or held_by)
         if free:
             slots.take(free.seconds, waiter)
     return found
+
+
+def closed(account: AccountView) -> tuple[float, Reason | None]:
+    """For how long an account takes no order, however many slots are free, and why."""
+    pauses = [(account.blocked_seconds, Reason.BLOCKED)]
+    pauses += [
+        (seconds, Reason.DAILY_LIMIT if name == "daily" else Reason.RATE) for name, seconds in account.full.items()
+    ]
+    seconds, reason = max(pauses)
+    return seconds, reason if seconds else None
 
 
 class _Contender:
@@ -121,13 +134,16 @@ class _Line:
 
 
 class _Event(NamedTuple):
-    """At this time a slot is given back by its leaver, or can be given to somebody, or both."""
+    """At this time a slot is given back by its leaver, or can be given to somebody, or both.
+
+    ``closed_by`` is why a slot that was free before could not be given.
+    """
 
     seconds: float
     number: int
     leaver: Waiter | Holding | None
     opens: bool
-    by_block: bool
+    closed_by: Reason | None
 
 
 class _Slots:
@@ -156,16 +172,16 @@ class _Slots:
         self._add(seconds + self._usual[waiter.model], waiter)
 
     def _fill(self, account: AccountView, holding: list[Holding]) -> None:
-        blocked = account.blocked_seconds
+        closed_seconds, why = closed(account)
         for _ in range(account.slots - max(account.in_flight, len(holding))):
-            self._add(blocked, None, by_block=blocked > 0)
+            self._add(closed_seconds, None, closed_by=why)
         # A limit that was lowered below what is in flight takes the first slots that come back.
         surplus = max(len(holding) - account.slots, 0)
         for index, holder in enumerate(sorted(holding, key=self._left)):
             left, opens = self._left(holder), index >= surplus
-            self._add(left, holder, opens=opens and left >= blocked)
-            if opens and left < blocked:
-                self._add(blocked, None, by_block=True)
+            self._add(left, holder, opens=opens and left >= closed_seconds)
+            if opens and left < closed_seconds:
+                self._add(closed_seconds, None, closed_by=why)
 
     def _left(self, holding: Holding) -> float:
         """For how long the slot is still held."""
@@ -173,6 +189,11 @@ class _Slots:
         return max(usual - holding.held_seconds, _OVERDUE_SHARE * max(usual, holding.held_seconds))
 
     def _add(
-        self, seconds: float, leaver: Waiter | Holding | None, *, opens: bool = True, by_block: bool = False
+        self,
+        seconds: float,
+        leaver: Waiter | Holding | None,
+        *,
+        opens: bool = True,
+        closed_by: Reason | None = None,
     ) -> None:
-        heappush(self._heap, _Event(seconds, next(self._numbers), leaver, opens, by_block))
+        heappush(self._heap, _Event(seconds, next(self._numbers), leaver, opens, closed_by))

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from pipeline.domain.answers import Reason
+
 #: What a job's priority is worth in its owner's share. A weight is never 0, so nothing starves.
 PRIORITY_WEIGHT: Mapping[str, int] = {"interactive": 8, "normal": 4, "batch": 1}
 
@@ -74,6 +76,8 @@ class AccountView:
     in_flight: int
     blocked_seconds: float  #: 0 when it is not blocked
     used: Mapping[str, int]  #: requests in each window now, by its name
+    set_slots: int  #: the limit to begin with, before anything was learned
+    full: Mapping[str, float]  #: the windows of orders that have no room, and how long until they do
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +93,20 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """When somebody in line gets a slot. ``by_block``: it is the end of a pause that they wait for."""
+    """When somebody in line gets a slot, and which limit holds them until then."""
 
     place: int  #: 1 is next
     about_seconds: float | None  #: None when no slot is in sight
-    by_block: bool
+    reason: Reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What was known of a provider's line; ``view`` is None when Redis did not answer.
+
+    ``good_until`` is by this process's own monotonic clock.
+    """
+
+    view: View | None
+    places: Mapping[UUID, Forecast]
+    good_until: float

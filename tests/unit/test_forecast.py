@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.domain.answers import Reason
 from pipeline.domain.forecast import forecast
 from pipeline.domain.line import AccountView, Holding, Share, View, Waiter
 
@@ -60,6 +62,8 @@ def account(slots: int, in_flight: int, name: str = "acme", blocked_seconds: flo
         in_flight=in_flight,
         blocked_seconds=blocked_seconds,
         used={},
+        set_slots=slots,
+        full={},
     )
 
 
@@ -132,8 +136,32 @@ def test_the_end_of_a_block_is_what_those_wait_for_who_would_have_a_slot() -> No
     line = [waiter(1, 1, index) for index in range(4)]
     busy = [holding(waiter(1, 1, 90), held) for held in (0.0, 6.0)]
     found = forecast(view(line, busy, account(3, 2, blocked_seconds=8.0)), USUAL.__getitem__)
-    shown = [(found[each.asset_id].about_seconds, found[each.asset_id].by_block) for each in line]
-    assert shown == [(8.0, True), (8.0, True), (10.0, False), (18.0, False)]
+    assert [(found[each.asset_id].about_seconds, found[each.asset_id].reason) for each in line] == [
+        (8.0, Reason.BLOCKED),
+        (8.0, Reason.BLOCKED),
+        (10.0, Reason.SLOT),
+        (18.0, Reason.SLOT),
+    ]
+
+
+@pytest.mark.requirement("R60")
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ({}, (0.0, Reason.SLOT)),
+        ({"blocked_seconds": 8.0}, (8.0, Reason.BLOCKED)),
+        ({"full": {"create": 3.0}}, (3.0, Reason.RATE)),
+        ({"full": {"create": 3.0, "daily": 4000.0}}, (4000.0, Reason.DAILY_LIMIT)),
+        ({"full": {"create": 3.0}, "blocked_seconds": 8.0}, (8.0, Reason.BLOCKED)),
+        ({"set_slots": 9}, (0.0, Reason.LEARNED_LIMIT)),
+        ({"set_slots": 9, "blocked_seconds": 8.0}, (8.0, Reason.BLOCKED)),
+    ],
+    ids=str,
+)
+def test_the_limit_that_holds_the_next_one_is_named(now: dict[str, Any], expected: tuple[float, Reason]) -> None:
+    one = waiter(1, 1, 0)
+    found = forecast(view([one], [], replace(account(1, 0), **now)), USUAL.__getitem__)[one.asset_id]
+    assert (found.about_seconds, found.reason) == expected
 
 
 def test_a_block_of_one_account_leaves_the_others_open() -> None:
