@@ -3,17 +3,19 @@
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any
 
 import requests
 import tenacity
 
 from pipeline.domain.answers import Busy, Reason, Refused, Silent, Unknown
+from pipeline.domain.rows import BusySign, at
 from pipeline.providers.protocol import Credentials
 from pipeline.providers.wire import Failed, Limits, call
 
@@ -24,6 +26,8 @@ MAX_TEXT = 500
 MAX_DIGITS = 20
 MIN_SECRET = 16
 MAX_WAIT_SECONDS = 900.0
+#: Where providers put a sentence for people.
+SENTENCES = ("detail", "title", "error", "error.message", "message", "base_resp.status_msg")
 
 ASKING = Limits()
 PAYING = Limits(read_seconds=30.0, total_seconds=90.0)
@@ -31,12 +35,13 @@ PAYING = Limits(read_seconds=30.0, total_seconds=90.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """A whole answer, its body cut at the limit (``whole`` says so)."""
+    """A whole answer, its body cut at the limit (``whole`` says so); ``busy`` when it bears a sign of "not now"."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     whole: bool = True
+    busy: BusySign | None = None
 
     def document(self) -> dict[str, Any] | None:
         """The body as a JSON object of finite numbers; None when it is anything else."""
@@ -45,15 +50,14 @@ class Reply:
     def says(self) -> str:
         """The reason in the body, for people: short, one line, harmless in a database."""
         document = self.document() or {}
-        said = document.get("detail") or document.get("title") or document.get("error")
-        return text(said) if isinstance(said, str) else f"HTTP {self.status}"
+        said = (at(document, path) for path in SENTENCES)
+        return next((text(each) for each in said if isinstance(each, str) and each), f"HTTP {self.status}")
 
 
 class Verdict(StrEnum):
     """What a status means; the members from REJECTED on are the codes of ``Refused``."""
 
     READ = "read"
-    BUSY = "busy"
     SILENT = "silent"
     UNKNOWN = "unknown"
     REJECTED = "rejected_input"
@@ -62,7 +66,8 @@ class Verdict(StrEnum):
     LOST = "lost"
 
 
-#: status range → (after a paying POST, after a call that costs nothing); the first row that fits wins.
+#: status range → (after a paying POST, after a call that costs nothing); the first row that fits wins. Whether an
+#: answer says "not now" is tested before, by the account's own signs.
 #: A prediction that is being rendered is never given up because the account may not ask just now.
 VERDICTS: tuple[tuple[range, Verdict, Verdict], ...] = (
     (range(200, 300), Verdict.READ, Verdict.READ),
@@ -72,12 +77,16 @@ VERDICTS: tuple[tuple[range, Verdict, Verdict], ...] = (
     (range(404, 405), Verdict.REJECTED, Verdict.LOST),
     (range(408, 410), Verdict.UNKNOWN, Verdict.SILENT),
     (range(410, 411), Verdict.REJECTED, Verdict.LOST),
-    (range(429, 430), Verdict.BUSY, Verdict.BUSY),
     (range(400, 500), Verdict.REJECTED, Verdict.SILENT),
     (range(1000), Verdict.UNKNOWN, Verdict.SILENT),
 )
 
 _TRANSIENT = frozenset({502, 503, 504})
+_WAIT = re.compile(
+    r"\b(?:resets?|retry|try again|wait|available)\b[^.\d]{0,40}?(\d{1,6}(?:\.\d{1,3})?) ?(ms|s|m)(?:ec\w*|in\w*)?\b",
+    re.IGNORECASE,
+)
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
 class Client:
@@ -85,6 +94,7 @@ class Client:
 
     def __init__(self, credentials: Credentials, authorization: str) -> None:
         self.base_url = credentials.base_url.rstrip("/")
+        self._signs = credentials.busy
         # A short token is a simulator's, and might be a word of the answer.
         self._secret = credentials.token.encode() if len(credentials.token) >= MIN_SECRET else None
         self._headers = {
@@ -99,11 +109,12 @@ class Client:
         """POST exactly once; whoever calls must treat every ``Failed(sent=True)`` as possibly paid."""
         body = json.dumps(document, allow_nan=False).encode()
         headers = {**self._headers, "Content-Type": "application/json", **headers}
-        return self._call("POST", self.base_url + path, PAYING, headers, body)
+        reply = self._call("POST", self.base_url + path, PAYING, headers, body)
+        return _marked(reply, [sign for sign in self._signs if sign.calls == "all"])
 
     def ask(self, method: str, url: str, limits: Limits = ASKING) -> Reply | Failed:
         """Make a call that costs nothing; in transit it may fail three times, waiting at most 1 s in all (R16)."""
-        return _patiently(lambda: self._call(method, url, limits, self._headers))
+        return _marked(_patiently(lambda: self._call(method, url, limits, self._headers)), self._signs)
 
     def _call(
         self, method: str, url: str, limits: Limits, headers: Mapping[str, str], body: bytes | None = None
@@ -124,7 +135,9 @@ class Client:
 def paying_answer(reply: Reply | Failed) -> Refused | Busy | Silent | Unknown | None:
     """What a paying POST's answer means; None when it is a 2xx whose body decides."""
     if isinstance(reply, Failed):
-        return Unknown(message=reply.message) if reply.sent else Silent(message=reply.message)
+        return (Unknown if reply.sent else Silent)(message=reply.message, outage=reply.outage)
+    if reply.busy:
+        return _busy(reply)
     verdict = next(paying for statuses, paying, _ in VERDICTS if reply.status in statuses)
     return _answer(verdict, reply)
 
@@ -132,43 +145,65 @@ def paying_answer(reply: Reply | Failed) -> Refused | Busy | Silent | Unknown | 
 def free_answer(reply: Reply | Failed) -> Refused | Busy | Silent | None:
     """What the answer of any other call means; None when it is a 2xx whose body decides."""
     if isinstance(reply, Failed):
-        return Silent(message=reply.message)
+        return Silent(message=reply.message, outage=reply.outage)
+    if reply.busy:
+        return _busy(reply)
     verdict = next(free for statuses, _, free in VERDICTS if reply.status in statuses)
     answer = _answer(verdict, reply)
-    return Silent(message=answer.message) if isinstance(answer, Unknown) else answer
+    return Silent(message=answer.message, outage=answer.outage) if isinstance(answer, Unknown) else answer
 
 
-def _answer(verdict: Verdict, reply: Reply) -> Refused | Busy | Silent | Unknown | None:
+def _marked(reply: Reply | Failed, signs: Iterable[BusySign]) -> Reply | Failed:
+    """The same reply with the first sign of "not now" that it bears."""
+    if isinstance(reply, Failed):
+        return reply
+    wanted = [sign for sign in signs if sign.status in {None, reply.status}]
+    document = (reply.document() or {}) if any(sign.field for sign in wanted) else {}
+    return replace(reply, busy=next((sign for sign in wanted if sign.fits(reply.status, document)), None))
+
+
+def _busy(reply: Reply) -> Busy:
+    return Busy(reason=Reason.BLOCKED, wait_seconds=told_wait(reply, now=datetime.now(UTC)))
+
+
+def _answer(verdict: Verdict, reply: Reply) -> Refused | Silent | Unknown | None:
+    outage = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     match verdict:
         case Verdict.READ:
             return None
-        case Verdict.BUSY:
-            return Busy(reason=Reason.BLOCKED, wait_seconds=told_wait(reply, now=datetime.now(UTC)))
         case Verdict.SILENT:
-            return Silent(message=f"HTTP {reply.status}: {reply.says()}")
+            return Silent(message=f"HTTP {reply.status}: {reply.says()}", outage=outage)
         case Verdict.UNKNOWN:
-            return Unknown(message=f"HTTP {reply.status}: {reply.says()}")
+            return Unknown(message=f"HTTP {reply.status}: {reply.says()}", outage=outage)
         case code:
             raw = {"http_status": reply.status, "error": reply.says()}
             return Refused(code=code.value, message=reply.says(), retryable=code is Verdict.LOST, raw=raw)
 
 
 def told_wait(reply: Reply, *, now: datetime) -> float | None:
-    """How long a 429 asks us to stay away: header, body field or the sentence in it; None when it doesn't say."""
-    document = reply.document() or {}
-    sentence = re.search(r"resets? in ~?(\d+(?:\.\d+)?) ?s", reply.says())
+    """How long a busy answer asks us to stay away, by a header, a field of the body or its sentence; None: not told."""
+    header = reply.headers.get("Retry-After", "")
+    field = reply.busy.wait_field if reply.busy else "retry_after"
     candidates = (
-        _seconds(reply.headers.get("Retry-After", "")),
-        _seconds_until(reply.headers.get("Retry-After", ""), now),
-        _seconds(document.get("retry_after")),
-        _seconds(sentence[1] if sentence else None),
+        _seconds(reply.headers.get("Retry-After-Ms"), unit=0.001),
+        _seconds(header),
+        _seconds_until(header, now),
+        _seconds(at(reply.document() or {}, field)),
+        _seconds_in(reply.says()),
     )
     return next((min(max(told, 0.0), MAX_WAIT_SECONDS) for told in candidates if told is not None), None)
 
 
-def _seconds(value: Any) -> float | None:
+def _seconds_in(sentence: str) -> float | None:
+    found = _WAIT.search(sentence)
+    return _seconds(found[1], unit=_UNITS[found[2].lower()]) if found else None
+
+
+def _seconds(value: Any, unit: float = 1.0) -> float | None:
+    if isinstance(value, bool):
+        return None
     try:
-        seconds = float(value)
+        seconds = float(value) * unit
     except (TypeError, ValueError, OverflowError):
         return None
     return seconds if math.isfinite(seconds) else None

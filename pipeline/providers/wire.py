@@ -31,23 +31,24 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """No whole answer. ``sent`` when a byte of the request may have left."""
+    """No whole answer. ``sent`` when a byte of the request may have left; ``outage`` unless we are to blame."""
 
     message: str
     sent: bool
+    outage: bool = True
 
 
-#: What broke, in words; ``Failed.sent`` says whether that was before the first byte.
-FAILURES: tuple[tuple[type[Exception], str], ...] = (
-    (requests.exceptions.SSLError, "the TLS connection failed"),
-    (requests.exceptions.ConnectTimeout, f"no connection within {CONNECT_SECONDS:.0f} s"),
-    (requests.exceptions.Timeout, "no answer in time"),
-    (requests.exceptions.ChunkedEncodingError, "the answer broke off"),
-    (requests.exceptions.ConnectionError, "the connection was refused or lost"),
-    (requests.exceptions.RequestException, "the request could not be made"),
-    (urllib3.exceptions.HTTPError, "the answer is not HTTP"),
-    (OSError, "the connection or the disk failed"),
-    (ValueError, "the address or a header is not valid"),
+#: What broke, in words, and whether the other side did; ``Failed.sent`` says whether that was before the first byte.
+FAILURES: tuple[tuple[type[Exception], str, bool], ...] = (
+    (requests.exceptions.SSLError, "the TLS connection failed", True),
+    (requests.exceptions.ConnectTimeout, f"no connection within {CONNECT_SECONDS:.0f} s", True),
+    (requests.exceptions.Timeout, "no answer in time", True),
+    (requests.exceptions.ChunkedEncodingError, "the answer broke off", True),
+    (requests.exceptions.ConnectionError, "the connection was refused or lost", True),
+    (requests.exceptions.RequestException, "the request could not be made", False),
+    (urllib3.exceptions.HTTPError, "the answer is not HTTP", True),
+    (OSError, "the connection or the disk failed", True),
+    (ValueError, "the address or a header is not valid", False),
 )
 
 _Result = TypeVar("_Result")
@@ -76,10 +77,10 @@ def call(
             line.send(request, stream=True, timeout=(CONNECT_SECONDS, limits.read_seconds)) as response,
         ):
             result = consume(response)
-    except tuple(kind for kind, _ in FAILURES) as error:
-        sentence = next(words for kind, words in FAILURES if isinstance(error, kind))
+    except tuple(kind for kind, *_ in FAILURES) as error:
+        sentence, outage = next(told for kind, *told in FAILURES if isinstance(error, kind))
         message = too_late if line.late else f"{sentence} ({type(error).__name__})"
-        return Failed(message=message, sent=line.stood)
+        return Failed(message=message, sent=line.stood, outage=bool(outage))
     finally:
         line.close()
     return Failed(message=too_late, sent=line.stood) if line.late else result

@@ -44,6 +44,11 @@ def one(**lines: str) -> Model:
     return load({"acme.toml": ACCOUNT + row(**lines)}).model("acme/one")
 
 
+def busy(sign: str) -> str:
+    """A file whose account says "not now" so."""
+    return ACCOUNT.replace("[defaults]", f"busy = [{sign}]\n[defaults]") + row()
+
+
 def complaints(text: str) -> str:
     with pytest.raises(CatalogueError) as caught:
         load({"acme.toml": text})
@@ -146,6 +151,12 @@ def test_a_row_that_contradicts_itself_is_complained_about(lines: dict[str, str]
         (ACCOUNT + row() + "[colour]\n", "no section 'colour'"),
         (ACCOUNT.replace("max_in_flight = 2", "max_in_flight = 0") + row(), "account.max_in_flight"),
         (ACCOUNT.replace("status =", "gossip =") + row(), "account.windows.gossip"),
+        (busy("{ status = 200 }"), "every success would be busy"),
+        (busy('{ status = 429, field = "code" }'), "a field needs values or words"),
+        (busy("{ status = 200, values = [1002] }"), "a field needs values or words"),
+        (busy('{ status = 429, calls = "some" }'), "account.busy.0.calls"),
+        (busy("{ status = 1002 }"), "account.busy.0.status"),
+        (busy(""), "account.busy"),
         ("defaults = 3\n" + row(), "[defaults] is a table"),
         ("models = [3]\n" + ACCOUNT, "[[models]] are tables"),
     ],
