@@ -14,7 +14,7 @@ from pipeline import settings
 from pipeline.domain.errors import SettingsError
 
 if TYPE_CHECKING:
-    from pipeline.database.keys import Keys
+    from pipeline.database.keys import KeyRow, Keys
 
 app = typer.Typer(no_args_is_help=True, help="Look after API keys, at the database itself (needs DATABASE_URL).")
 
@@ -47,10 +47,31 @@ def list_keys(*, as_json: Json = False) -> None:
         screen.document({"keys": [asdict(row) for row in rows]})
         return
     shown = (
-        (row.id, row.owner, row.name, f"{row.prefix}…", f"{row.created_at:%Y-%m-%d}", _life(row.revoked_at))
+        (row.id, row.owner, str(row.weight), row.name, f"{row.prefix}…", f"{row.created_at:%Y-%m-%d}", _life(row))
         for row in rows
     )
-    screen.table(("ID", "OWNER", "NAME", "KEY", "MADE", ""), shown)
+    titles = ("ID", "OWNER", "WEIGHT", "NAME", "KEY", "MADE", "")
+    screen.table(titles, shown, numbers=frozenset({"WEIGHT"}))
+
+
+@app.command()
+def weight(
+    owner: Annotated[str, typer.Argument(metavar="OWNER", help="Whose share it is, from `dailies keys list`.")],
+    number: Annotated[int, typer.Argument(metavar="N", min=1, max=100, help="1 is everybody's; 3: three times that.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Set how large an owner's share of the slots is, while others wait too."""
+    with _keys() as keys:
+        known = keys.weigh(owner.strip(), number)
+    if as_json:
+        screen.document({"owner": owner, "weight": number, "set": known})
+    elif known:
+        screen.line(f"{owner} weighs {number}, for every clip that gets in line from now on.")
+    else:
+        screen.complain("There is no owner of that name; `dailies keys list` shows them.")
+    if not known:
+        raise typer.Exit(REFUSED)
 
 
 @app.command()
@@ -127,5 +148,5 @@ def _keys() -> "Iterator[Keys]":
             engine.dispose()
 
 
-def _life(revoked_at: object) -> str:
-    return "revoked" if revoked_at else ""
+def _life(row: "KeyRow") -> str:
+    return "revoked" if row.revoked_at else ""

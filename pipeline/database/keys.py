@@ -32,6 +32,7 @@ class KeyRow:
 
     id: UUID
     owner: str
+    weight: int  #: the owner's share of the slots, beside the weights of the others who wait
     name: str
     prefix: str
     created_at: datetime
@@ -57,15 +58,15 @@ class Keys:
         key = _PREFIX + secrets.token_urlsafe(32)
         with transaction(self.engine) as connection:
             connection.execute(insert(owners).values(id=uuid4(), name=owner).on_conflict_do_nothing())
-            owner_id = connection.execute(select(owners.c.id).where(owners.c.name == owner)).scalar_one()
+            found = connection.execute(select(owners.c.id, owners.c.weight).where(owners.c.name == owner)).one()
             row = connection.execute(
                 insert(api_keys)
-                .values(id=uuid4(), owner_id=owner_id, name=name, prefix=key[:_SHOWN], digest=digest(key))
+                .values(id=uuid4(), owner_id=found.id, name=name, prefix=key[:_SHOWN], digest=digest(key))
                 .returning(
                     api_keys.c.id, api_keys.c.name, api_keys.c.prefix, api_keys.c.created_at, api_keys.c.revoked_at
                 )
             ).one()
-        return KeyRow(owner=owner, **row._asdict()), key
+        return KeyRow(owner=owner, weight=found.weight, **row._asdict()), key
 
     def caller(self, key: str) -> Caller | None:
         """Who holds this key; None for one that is unknown or revoked."""
@@ -89,12 +90,18 @@ class Keys:
         """Every key, newest first."""
         columns = (api_keys.c.id, api_keys.c.name, api_keys.c.prefix, api_keys.c.created_at, api_keys.c.revoked_at)
         query = (
-            select(*columns, owners.c.name.label("owner"))
+            select(*columns, owners.c.name.label("owner"), owners.c.weight)
             .join(owners, owners.c.id == api_keys.c.owner_id)
             .order_by(api_keys.c.created_at.desc())
         )
         with transaction(self.engine) as connection:
             return [KeyRow(**row._asdict()) for row in connection.execute(query)]
+
+    def weigh(self, owner: str, weight: int) -> bool:
+        """Give an owner another share of the slots, for jobs that get in line from now on; False for a stranger."""
+        query = update(owners).where(owners.c.name == owner).values(weight=weight)
+        with transaction(self.engine) as connection:
+            return connection.execute(query).rowcount == 1
 
     def revoke(self, key_id: UUID) -> bool:
         """End a key at once; False when there is no such living key."""

@@ -64,6 +64,33 @@ def test_a_created_key_stands_alone_on_standard_output(
     assert caller(here, capsys.readouterr().out.strip()) == "ada"
 
 
+@pytest.mark.requirement("R52")
+def test_an_owner_is_given_another_weight(here: str, type_in: Type, capsys: pytest.CaptureFixture[str]) -> None:
+    assert type_in("keys", "create", "--owner", "ada", "--name", "laptop") == 0
+    capsys.readouterr()
+    assert type_in("keys", "weight", "ada", "3") == 0
+    assert "ada weighs 3" in capsys.readouterr().out
+    assert type_in("keys", "list", "--json") == 0
+    assert [(key["owner"], key["weight"]) for key in json.loads(capsys.readouterr().out)["keys"]] == [("ada", 3)]
+
+
+@pytest.mark.requirement("R52")
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (("nobody", "3"), 3, "no owner of that name"),
+        (("ada", "0"), 2, "than or equal to 1"),
+        (("ada", "101"), 2, "than or equal to 1"),
+    ],
+)
+def test_a_weight_that_can_not_be_is_refused(
+    here: str, type_in: Type, capsys: pytest.CaptureFixture[str], words: tuple[str, str], code: int, complaint: str
+) -> None:
+    assert type_in("keys", "create", "--owner", "ada", "--name", "laptop") == 0
+    assert type_in("keys", "weight", *words) == code
+    assert complaint in capsys.readouterr().err
+
+
 def test_migrate_makes_the_tables_that_keys_need(
     postgres: servers.Postgres, type_in: Type, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
