@@ -1,27 +1,22 @@
-"""May this asset buy a prediction now? The limiter's word, after its leases were rebuilt where Redis had lost them."""
+"""May this asset buy a prediction now? Asked only by a process that could."""
 
 from pipeline.domain.answers import Answer, Busy, Reason, Refused
 from pipeline.domain.errors import Unavailable
 from pipeline.domain.hold import Hold
-from pipeline.limits.limiter import REDIS_DOWN_SECONDS, Lost
+from pipeline.limits.limiter import REDIS_DOWN_SECONDS
 from pipeline.services import Services
+from pipeline.turn import admit as admitted
 
 
 def admit(services: Services, hold: Hold) -> Answer:
-    """Granted, or Busy with the reason, the place in line and the wait.
+    """Granted, or Busy with the reason.
 
     Raises Unavailable where this process could not buy at all, before a slot is taken for it.
     """
     if hold.model not in services.catalogue.models:
         return Refused(code="rejected_input", message=f"the catalogue has no model {hold.model} any more")
-    services.provider(hold.account)
-    limits = services.limits(hold.account)
-    told = services.limiter.acquire(limits, holder=hold.slot, asset_id=hold.asset_id, order=hold.order)
-    if not isinstance(told, Lost):
-        return told
+    services.require_account(hold.provider)
     try:
-        services.limiter.restore(hold.account, services.store.forgotten.holders(hold.account))
+        return admitted(services, hold)
     except Unavailable:
         return Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS)
-    told = services.limiter.acquire(limits, holder=hold.slot, asset_id=hold.asset_id, order=hold.order)
-    return Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS) if isinstance(told, Lost) else told

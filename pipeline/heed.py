@@ -11,7 +11,7 @@ from pipeline.services import Services
 
 def asked(services: Services, hold: Hold, question: Callable[[], Answer]) -> Answer:
     """The answer to a question that is free, but counts against the account's window."""
-    if held := services.limiter.ask(services.limits(hold.account)):
+    if held := services.limiter.ask(services.pool(hold.provider), hold.account):
         return held
     return paused(services, hold, question())
 
@@ -21,6 +21,6 @@ def paused(services: Services, hold: Hold, answer: Answer) -> Answer:
     if isinstance(answer, Busy) and answer.reason is Reason.BLOCKED:
         wait_seconds = answer.wait_seconds or services.policy(hold.model).blocked_default.total_seconds()
         metrics.PROVIDER_BUSY.labels(account=hold.account).inc()
-        services.limiter.block(hold.account, wait_seconds)
+        services.limiter.block(hold.provider, hold.account, wait_seconds)
         return replace(answer, wait_seconds=wait_seconds)
     return answer

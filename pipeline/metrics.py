@@ -8,6 +8,9 @@ STEPS = Counter(
 STEP_ERRORS = Counter("dailies_step_errors", "Steps that ended in an error of ours, by its class.", ["error"])
 STALE_CLAIMS = Counter("dailies_stale_claims", "Writes that came too late and changed nothing.")
 PROVIDER_BUSY = Counter("dailies_provider_busy", "Times a provider said: not now (429 and its kin).", ["account"])
+LESSONS = Counter(
+    "dailies_lessons", "Times an account's limit was learned anew, by what taught it.", ["account", "why"]
+)
 SWEPT = Counter("dailies_swept", "What the sweeper found forgotten and set going again.", ["what"])
 WEBHOOKS = Counter("dailies_webhooks", "Webhooks that came in, by what they were.", ["provider", "verdict"])
 PUBLISH_FAILURES = Counter("dailies_publish_failures", "Messages or events that could not be published.", ["what"])

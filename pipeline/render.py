@@ -6,6 +6,7 @@ came of it behind the fence, and says how long until somebody should look again.
 
 import random
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -14,15 +15,17 @@ from uuid import UUID
 from pipeline import logs, metrics
 from pipeline.ask import ask
 from pipeline.domain.answers import Accepted, Answer, Finished, Granted, Refused, Silent, Stored
-from pipeline.domain.asset import HOLDS_SLOT, Decision, State
+from pipeline.domain.asset import Decision, State
 from pipeline.domain.attempt import NewAttempt, attempt_id, consequence
 from pipeline.domain.decide import NOW, decide
-from pipeline.domain.errors import StaleClaim
+from pipeline.domain.errors import StaleClaim, Unavailable
 from pipeline.domain.events import ClipRef, Event, EventType, changes
 from pipeline.domain.hold import Change, Hold, NotClaimed
 from pipeline.domain.order import Shot, compose_input
 from pipeline.keeper import kept
+from pipeline.places import told_with_places
 from pipeline.services import Services
+from pipeline.turn import moved_on, turn
 
 # How long a dead worker's row stays closed; a living one extends it while a slow call is under way.
 CLAIM = timedelta(seconds=15)
@@ -60,8 +63,7 @@ def step(services: Services, asset_id: UUID) -> Verdict:
             return _DROP
         except Exception:
             services.store.steps.let_go(hold, CLAIM)
-            # Whoever can't be served must not stand before those who can.
-            services.limiter.leave(hold.account, [asset_id])
+            _step_aside(services, hold)
             raise
         if verdict:
             return verdict
@@ -91,7 +93,9 @@ def _move(services: Services, hold: Hold, *, fresh: bool) -> tuple[Hold, Answer,
         return hold, answer, None
     if woken:
         return hold, answer, Verdict(countdown=NOW)
-    return hold, answer, _DROP if decision.parked else Verdict(countdown=min(decision.wait, _MAX_COUNTDOWN))
+    # The broker would hand a message that is held for longer out again; the sweeper publishes what is due.
+    late = decision.parked or decision.wait > _MAX_COUNTDOWN
+    return hold, answer, _DROP if late else Verdict(countdown=decision.wait)
 
 
 def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) -> Change:
@@ -104,7 +108,7 @@ def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) 
         attempt = replace(attempt, values={**attempt.values, "prediction_id": read.prediction_id})
     return Change(
         decision=decision,
-        begin=_begin(services, hold, decision) if isinstance(answer, Granted) else None,
+        begin=_begin(services, hold, decision, answer.account) if isinstance(answer, Granted) else None,
         attempt=attempt,
         result=_result(stored) if stored else None,
         events=changes(
@@ -118,7 +122,7 @@ def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) 
     )
 
 
-def _begin(services: Services, hold: Hold, decision: Decision) -> NewAttempt:
+def _begin(services: Services, hold: Hold, decision: Decision, account: str) -> NewAttempt:
     """The intent. Our own seed makes its input unlike any other, so that it can be found again."""
     shot = Shot(**{**hold.shot, "reference_image_urls": tuple(hold.shot["reference_image_urls"])})
     model = services.catalogue.model(hold.model)
@@ -130,7 +134,7 @@ def _begin(services: Services, hold: Hold, decision: Decision) -> NewAttempt:
         owner_id=hold.owner_id,
         job_id=hold.member.job_id,
         provider=hold.provider,
-        account=hold.account,
+        account=account,
         model=hold.model,
         prompt=shot.prompt,
         seed=seed if model.seed_field else None,
@@ -159,17 +163,20 @@ def _follow_up(services: Services, before: Hold, after: Hold, answer: Answer, ev
 
 def _afterwards(services: Services, before: Hold, after: Hold, answer: Answer, events: list[Event]) -> None:
     """What follows a commit: the slot goes to the next in line, watchers are told, media work begins."""
-    if before.asset.state in HOLDS_SLOT and after.asset.state not in HOLDS_SLOT:
-        services.wake(services.limiter.release(services.limits(before.account), before.slot))
-    if before.asset.state is State.WAITING and after.asset.state not in {State.WAITING, State.SUBMITTING}:
-        services.limiter.leave(before.account, [before.asset_id])
+    moved_on(services, before, after, answer)
     if after.asset.state is State.FAILED and isinstance(answer, Refused | Silent):
         _LOG.warning("clip.failed", model=before.model, failure=after.asset.failure, takes=after.asset.takes)
     if any(event.type is EventType.VIDEO_PROGRESS for event in events):
         events = [*events, *services.job_progress(before.member.job_id, before.owner_id)]
-    services.tell(events)
+    services.tell(told_with_places(services, before.provider, events))
     if after.asset.state is State.DONE:
         services.carrier.thumbnail(before.asset_id)
+
+
+def _step_aside(services: Services, hold: Hold) -> None:
+    """Whoever can't be served must not stand before those who can."""
+    with suppress(Unavailable):
+        turn(services, hold.provider, leave=[hold.asset_id])
 
 
 def _keep_knowledge(services: Services, hold: Hold, answer: Answer) -> None:
@@ -180,6 +187,6 @@ def _keep_knowledge(services: Services, hold: Hold, answer: Answer) -> None:
 
 def _jittered(decision: Decision) -> Decision:
     """Up to a tenth longer, so that assets that were held together do not come back together."""
-    if not decision.wait:
+    if not decision.wait or decision.exact:
         return decision
     return replace(decision, wait=decision.wait * random.uniform(1.0, 1.1))  # noqa: S311 - dice, not secrets

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
+from statistics import median
 from uuid import UUID
 
 import imageio_ffmpeg
@@ -15,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from pipeline import accounts
 from pipeline.carrier import Carrier
 from pipeline.database.store import Store
 from pipeline.domain.asset import Policy
@@ -22,13 +24,16 @@ from pipeline.domain.catalogue import Catalogue, load
 from pipeline.domain.document import Links
 from pipeline.domain.errors import SettingsError, Unavailable
 from pipeline.domain.events import Event, EventType, present
+from pipeline.domain.line import Line, View
 from pipeline.domain.model import Model
 from pipeline.domain.rows import Account
-from pipeline.limits.limiter import Limiter, Limits
+from pipeline.limits.arrivals import Arrivals
+from pipeline.limits.breaker import Breaker
+from pipeline.limits.limiter import Limiter
+from pipeline.limits.pool import AccountLimits, Pool, Window
 from pipeline.media import Media
 from pipeline.progress import Progress, Told
-from pipeline.providers import PROVIDERS
-from pipeline.providers.protocol import Credentials, Provider
+from pipeline.providers.protocol import Provider
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 
@@ -46,6 +51,8 @@ class Services:
     store: Store
     redis: Redis
     limiter: Limiter
+    breaker: Breaker
+    arrivals: Arrivals
     providers: Mapping[str, Provider]
     storage: Storage
     media: Media
@@ -53,6 +60,7 @@ class Services:
     carrier: Carrier
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     signing_secrets: dict[str, tuple[str, datetime]] = field(default_factory=dict, repr=False)
+    lines_read: dict[str, Line] = field(default_factory=dict, repr=False)
 
     @cached_property
     def links(self) -> Links:
@@ -88,23 +96,38 @@ class Services:
             return told
         return known
 
-    def knows(self, account: str) -> bool:
-        """Whether the catalogue still has this account."""
-        return any(each.name == account for each in self.catalogue.accounts.values())
+    def accounts(self, provider: str) -> tuple[str, ...]:
+        """The accounts of a provider that have a key here, the main one first."""
+        row = self.catalogue.accounts.get(provider)
+        return tuple(each for each in accounts.names(self.settings, row) if each in self.providers) if row else ()
 
-    def limits(self, account: str) -> Limits:
-        """What an account may do; the operator's figure goes before the catalogue's. Raises Unavailable for none."""
-        row = next((each for each in self.catalogue.accounts.values() if each.name == account), None)
-        if row is None:
-            raise Unavailable(f"the catalogue has no account {account} any more")
-        create, status = row.windows["create"], row.windows["status"]
-        return Limits(
+    def require_account(self, provider: str) -> None:
+        """Raises Unavailable when no account of a provider has a key here."""
+        if not self.accounts(provider):
+            raise Unavailable(f"{provider} is not configured here: its API key is not set")
+
+    def pool(self, provider: str) -> Pool:
+        """What the accounts of a provider may do together; without any where none has a key here."""
+        row = self.catalogue.accounts.get(provider)
+        return Pool(provider, tuple(self._limits(row, each) for each in self.accounts(provider) if row))
+
+    def line(self, provider: str) -> View | None:
+        """Who waits at a provider and who holds a slot; None without Redis."""
+        return self.limiter.view(self.pool(provider))
+
+    def _limits(self, row: Account, account: str) -> AccountLimits:
+        """What an account may do; the operator's figures go before the catalogue's."""
+        slots = getattr(self.settings, f"{row.provider}_max_in_flight", 0) or row.max_in_flight
+        orders = {name: window for name, window in row.windows.items() if name != "status"}
+        status = row.windows["status"]
+        return AccountLimits(
             account=account,
-            slots=getattr(self.settings, f"{row.provider}_max_in_flight", 0) or row.max_in_flight,
-            creates=create.requests,
-            creates_seconds=create.seconds,
-            asks=status.requests,
-            asks_seconds=status.seconds,
+            slots=slots,
+            floor=row.min_in_flight,
+            ceiling=max(getattr(self.settings, f"{row.provider}_ceiling_in_flight", 0), slots),
+            gap_seconds=row.gap_seconds,
+            orders=tuple(Window(name=name, requests=it.requests, seconds=it.seconds) for name, it in orders.items()),
+            asks=Window(name="status", requests=status.requests, seconds=status.seconds),
         )
 
     def policy(self, model: str) -> Policy:
@@ -112,16 +135,25 @@ class Services:
         row = self.catalogue.models.get(model)
         if row is None:
             return Policy(max_tries=self.settings.clip_max_attempts)
+        account = self.account(row)
         return Policy(
             max_tries=self.settings.clip_max_attempts,
+            took_seconds=self.store.timings.took(model),
+            usual_seconds=row.usual_seconds,
+            reported=bool(self.settings.public_url) and account.reports,
             poll_first=timedelta(seconds=row.polling.first_seconds),
             poll_factor=row.polling.factor,
             poll_max=timedelta(seconds=row.polling.max_seconds),
-            blocked_default=timedelta(seconds=self.account(row).blocked_default_seconds),
+            blocked_default=timedelta(seconds=account.blocked_default_seconds),
             time_limit=timedelta(seconds=row.time_limit_seconds),
             hard_limit=timedelta(seconds=row.hard_limit_seconds),
             ask_person_after=timedelta(seconds=self.settings.ask_person_after_seconds),
         )
+
+    def usual_seconds(self, model: str) -> float:
+        """How long a prediction of a model holds its slot: half of the last ones took less."""
+        policy = self.policy(model)
+        return median(policy.took_seconds) if policy.took_seconds else policy.usual_seconds
 
     def absent_after(self, model: str) -> timedelta:
         """How long a prediction must be missing from the provider's list to count as never accepted."""
@@ -194,7 +226,9 @@ def build(settings: Settings, carrier: Carrier) -> Services:
         store=Store.at(settings.database_url),
         redis=redis,
         limiter=Limiter(redis),
-        providers=_providers(settings, catalogue),
+        breaker=Breaker(redis),
+        arrivals=Arrivals(redis),
+        providers=accounts.adapters(settings, catalogue),
         storage=_storage(settings),
         media=Media(_ffmpeg(settings)),
         progress=Progress(settings.redis_url, redis),
@@ -220,17 +254,6 @@ def catalogue_texts(folder: str) -> dict[str, str]:
     if not texts:
         raise SettingsError(f"CATALOGUE_DIR {folder} holds no .toml file")
     return texts
-
-
-def _providers(settings: Settings, catalogue: Catalogue) -> dict[str, Provider]:
-    """An adapter for each account that has a key."""
-    found = {}
-    for account in catalogue.accounts.values():
-        token = getattr(settings, f"{account.provider}_api_token", "")
-        base_url = getattr(settings, f"{account.provider}_base_url", "") or account.base_url
-        if token:
-            found[account.name] = PROVIDERS[account.provider](Credentials(base_url=base_url, token=token))
-    return found
 
 
 def _storage(settings: Settings) -> Storage:

@@ -4,12 +4,13 @@ A member's message may come at any time, so what has to wait for a slot is not s
 cost a place in line each, and not a message and a step each.
 """
 
-from itertools import groupby
-from operator import attrgetter
 from uuid import UUID
 
-from pipeline.database.runs import InLine
+from pipeline.domain.errors import Unavailable
+from pipeline.domain.line import Waiter
+from pipeline.places import tell_places
 from pipeline.services import Services
+from pipeline.turn import turn
 
 
 def start(services: Services, job_id: UUID) -> bool:
@@ -23,15 +24,18 @@ def _begun(services: Services, job_id: UUID, round_: int, size: int) -> bool:
         return False
     services.store.runs.dispatched(job_id, round_)
     # Rows first: the sweeper finds a row that is parked without a place, but not a place without a row.
-    waiting = sorted(services.store.runs.park(job_id, round_), key=attrgetter("account", "order"))
-    for account, group in groupby(waiting, key=attrgetter("account")):
-        _line_up(services, account, list(group))
+    for provider, waiters in services.store.lines.park(job_id, round_).items():
+        if not _lined_up(services, provider, waiters):
+            # Without Redis, or without an account here, all are sent, and wait in their rows.
+            services.wake([each.asset_id for each in waiters])
     return True
 
 
-def _line_up(services: Services, account: str, group: list[InLine]) -> None:
-    """Take places in line, and send whoever has a free slot; without Redis all are sent, and wait in their rows."""
-    if services.limiter.enter(account, {each.asset_id: each.order for each in group}):
-        services.wake(services.limiter.release(services.limits(account)))
-    else:
-        services.wake([each.asset_id for each in group])
+def _lined_up(services: Services, provider: str, waiters: list[Waiter]) -> bool:
+    try:
+        if not turn(services, provider, enter=waiters):
+            return False
+    except Unavailable:
+        return False
+    tell_places(services, provider)
+    return True

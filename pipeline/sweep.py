@@ -1,14 +1,21 @@
 """Find what got lost, and set it going again: every finding is safe to repeat, so nothing here needs to be exact."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from pipeline import logs, metrics
+from pipeline.domain.line import Slot
+from pipeline.limits.limiter import LEASE_SECONDS
+from pipeline.limits.pool import Census
+from pipeline.places import tell_places
 from pipeline.services import Services
+from pipeline.turn import turn
 
 _LIMIT = 500
+# A slot was handed out before the row says so; after this it should.
+_SETTLED_SECONDS = 10.0
 # How late a row must be before its message counts as lost; timers of busy workers run a second or two late.
 _GRACE = timedelta(seconds=2)
 _START_GRACE = timedelta(seconds=5)
@@ -32,9 +39,10 @@ class Findings:
 
 def sweep(services: Services) -> Findings:
     """One round: leases first, so that what is waked afterwards meets a true line."""
-    for account in services.store.forgotten.accounts_in_use():
-        if services.knows(account):
-            _mend_leases(services, account)
+    for provider in services.store.lines.providers_in_use():
+        if services.accounts(provider):
+            _mend_line(services, provider)
+            tell_places(services, provider)
     findings = Findings(
         started=_each(services.store.forgotten.undispatched(grace=_START_GRACE, limit=_LIMIT), services.carrier.start),
         waked=_wake_due(services),
@@ -52,18 +60,32 @@ def sweep(services: Services) -> Findings:
     return findings
 
 
-def _mend_leases(services: Services, account: str) -> None:
+def _mend_line(services: Services, provider: str) -> None:
     """Make Redis say what the rows say: renew leases in use, free those of nobody, empty the line of those who left."""
-    holders = services.store.forgotten.holders(account)
-    services.limiter.restore(account, holders)
-    limits = services.limits(account)
-    for slot in services.limiter.stale_slots(account, holders):
-        services.limiter.release(limits, slot)
-    queued, line = services.store.forgotten.queued(account), set(services.limiter.line(account))
-    services.limiter.leave(account, list(line - queued))
+    pool = services.pool(provider)
+    if (census := services.limiter.census(pool)) is None:
+        return
+    slots = services.store.lines.slots(provider)
+    held = {holder for found in census.slots.values() for holder in found}
+    missing = [slot for slot in slots if slot.holder not in held]
+    if missing or not census.ready or census.shortest_lease_seconds < LEASE_SECONDS / 2:
+        learned = services.store.lines.learned([each.account for each in pool.accounts])
+        services.limiter.restore(pool, missing, learned)
+    queued, parked = services.store.lines.waiting(provider)
     # Who is parked without a place (Redis was emptied) is waked to take one again; then whoever has a free slot.
-    services.wake(list(services.store.forgotten.parked(account) - line))
-    services.wake(services.limiter.release(limits))
+    services.wake(list(parked - census.waiting))
+    turn(services, provider, leave=list(census.waiting - queued), release=_of_nobody(census, slots))
+
+
+def _of_nobody(census: Census, slots: Sequence[Slot]) -> list[tuple[str, str]]:
+    """Slots that no row in flight owns, and that were not handed out just now."""
+    proven = {slot.holder for slot in slots}
+    return [
+        (account, holder)
+        for account, found in census.slots.items()
+        for holder, seconds in found.items()
+        if holder not in proven and seconds > _SETTLED_SECONDS
+    ]
 
 
 def _wake_due(services: Services) -> int:

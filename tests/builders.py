@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from sqlalchemy import text
 from pipeline import accept
 from pipeline.database.engine import transaction
 from pipeline.database.store import Store
+from pipeline.domain.answers import Busy
 from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.document import AttemptRow, ClipRow, JobRow
 from pipeline.domain.events import Event
@@ -41,14 +43,20 @@ class KeepingCarrier:
 
     away: bool = False
     started: list[UUID] = field(default_factory=list)
+    delays: list[timedelta] = field(default_factory=list)
+    turns: list[tuple[str, float]] = field(default_factory=list)
     opened: list[tuple[UUID, int, int]] = field(default_factory=list)
     published: list[UUID] = field(default_factory=list)
     finished: list[UUID] = field(default_factory=list)
     films: list[UUID] = field(default_factory=list)
     thumbnails: list[UUID] = field(default_factory=list)
 
-    def start(self, job_id: UUID) -> None:
+    def start(self, job_id: UUID, *, delay: timedelta = timedelta(0)) -> None:
         self.started.append(job_id)
+        self.delays.append(delay)
+
+    def turn(self, provider: str, wait_seconds: float) -> None:
+        self.turns.append((provider, wait_seconds))
 
     def open(self, job_id: UUID, round_: int, size: int) -> bool:
         if not self.away:
@@ -212,7 +220,27 @@ class World:
 
     def unblock(self) -> None:
         """Let the time pass for which the account is paused."""
-        self.services.redis.delete("dailies:limit:{replicate}:blocked")
+        self.services.redis.delete("dailies:limit:{replicate}:blocked:replicate")
+
+    def in_line(self) -> list[UUID]:
+        """Who waits for a slot and was not waked yet, older jobs first, scene by scene."""
+        view = self.services.line("replicate")
+        assert view
+        return [each.asset_id for each in sorted(view.waiting, key=lambda each: (each.job_came_ms, each.index))]
+
+    def holders(self) -> list[str]:
+        """The takes that hold a slot."""
+        census = self.services.limiter.census(self.services.pool("replicate"))
+        assert census
+        return sorted(census.slots["replicate"])
+
+    def step_aside(self, asset_ids: Sequence[UUID]) -> None:
+        """Let these have left the line."""
+        self.services.limiter.turn(self.services.pool("replicate"), leave=asset_ids)
+
+    def held(self) -> Busy | None:
+        """What holds a free request back now."""
+        return self.services.limiter.ask(self.services.pool("replicate"), "replicate")
 
     def _control(self, path: str, **body: Any) -> Any:
         assert self.simulator

@@ -9,14 +9,13 @@ from sqlalchemy import Engine, RowMapping, exists, func, or_, select
 
 from pipeline.database.engine import transaction
 from pipeline.database.tables import assets, jobs
-from pipeline.domain.answers import Reason
-from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, State
+from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.job import JobState
 from pipeline.domain.member import Member
 
 MAX_THUMBNAIL_TRIES = 3
 OPEN_JOBS = [JobState.QUEUED, JobState.RUNNING]
-MEMBER = (assets.c.id, assets.c.job_id, assets.c.round, assets.c.group_index)
+MEMBER = (assets.c.id, assets.c.job_id, assets.c.round, assets.c.group_index, assets.c.provider)
 
 _CLOCK = func.clock_timestamp()
 _OVER = list(TERMINAL)
@@ -41,36 +40,6 @@ class Forgotten:
         )
         with transaction(self.engine) as connection:
             return [member(row) for row in connection.execute(query).mappings()]
-
-    def holders(self, account: str) -> list[str]:
-        """The slots that are in use by rows in flight: from these lost leases are rebuilt."""
-        query = select(assets.c.id, assets.c.takes).where(
-            assets.c.account == account, assets.c.state.in_(list(HOLDS_SLOT))
-        )
-        with transaction(self.engine) as connection:
-            return [f"{row.id}:{row.takes}" for row in connection.execute(query)]
-
-    def queued(self, account: str) -> set[UUID]:
-        """The assets that wait for a slot of this account."""
-        query = select(assets.c.id).where(assets.c.account == account, assets.c.state == State.WAITING)
-        with transaction(self.engine) as connection:
-            return set(connection.execute(query).scalars())
-
-    def parked(self, account: str) -> set[UUID]:
-        """The assets that hold no message because they have a place in line."""
-        query = select(assets.c.id).where(
-            assets.c.account == account,
-            assets.c.state == State.WAITING,
-            assets.c.waiting["reason"].astext == Reason.SLOT,
-        )
-        with transaction(self.engine) as connection:
-            return set(connection.execute(query).scalars())
-
-    def accounts_in_use(self) -> list[str]:
-        """Accounts that have an asset which is not over."""
-        query = select(assets.c.account).where(assets.c.state.not_in(_OVER)).distinct()
-        with transaction(self.engine) as connection:
-            return list(connection.execute(query).scalars())
 
     def undispatched(self, *, grace: timedelta, limit: int) -> list[UUID]:
         """Jobs whose start was never published, or not to the end."""
@@ -111,4 +80,5 @@ def has_open_assets() -> Any:
 
 def member(row: RowMapping) -> Member:
     """The member that a row of ``MEMBER`` columns names."""
-    return Member(asset_id=row["id"], job_id=row["job_id"], round=row["round"], group_index=row["group_index"])
+    named = {name: row[name] for name in ("job_id", "round", "group_index", "provider")}
+    return Member(asset_id=row["id"], **named)

@@ -1,22 +1,20 @@
 """How a round of a job begins and ends: what to dispatch, when it is over, who makes the film, and the last word."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, exists, func, or_, select, update
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.engine import transaction
 from pipeline.database.forgotten import MAX_THUMBNAIL_TRIES, OPEN_JOBS, has_open_assets
 from pipeline.database.outbox import append
 from pipeline.database.tables import assets, clip_thumbnails, jobs
-from pipeline.domain.answers import Reason
-from pipeline.domain.asset import PARKED, State, Waiting
+from pipeline.domain.asset import State
 from pipeline.domain.events import Event
-from pipeline.domain.hold import line_order
 from pipeline.domain.job import JobState
 
 _CLOCK = func.clock_timestamp()
@@ -39,15 +37,6 @@ class Picture:
     width: int
     height: int
     size_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class InLine:
-    """An asset that waits for a slot of its account."""
-
-    asset_id: UUID
-    account: str
-    order: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,23 +76,6 @@ class Runs:
         )
         with transaction(self.engine) as connection:
             return [(round_, size) for round_, size in connection.execute(query)]
-
-    def park(self, job_id: UUID, round_: int) -> list[InLine]:
-        """Let the round's waiting assets wait for their slots, without a message; who they are, to be put in line.
-
-        Those of a cancelled job stay due: they were waked to learn of it, and must not sleep over that.
-        """
-        free = or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < _CLOCK)
-        wanted = exists().where(jobs.c.id == assets.c.job_id, jobs.c.cancel_requested_at.is_(None))
-        query = (
-            update(assets)
-            .where(assets.c.job_id == job_id, assets.c.round == round_, assets.c.state == State.WAITING, free, wanted)
-            .values(due_at=_CLOCK + PARKED, waiting=asdict(Waiting(reason=Reason.SLOT)))
-            .returning(assets.c.id, assets.c.account, assets.c.created_at, assets.c["index"])
-        )
-        with transaction(self.engine) as connection:
-            rows = connection.execute(query).all()
-        return [InLine(asset_id=id_, account=account, order=line_order(at, index)) for id_, account, at, index in rows]
 
     def dispatched(self, job_id: UUID, round_: int) -> None:
         """The round's members are published; from here on the sweeper looks after them."""

@@ -19,7 +19,7 @@ from pipeline.database.engine import transaction
 from pipeline.database.forgotten import MEMBER, member
 from pipeline.database.ledger import close_attempt, record_attempt
 from pipeline.database.outbox import append
-from pipeline.database.tables import assets, attempts, inbox, jobs
+from pipeline.database.tables import assets, attempts, inbox, jobs, owners
 from pipeline.domain.answers import Answer, Finished, Reason, Refused, from_json, to_json
 from pipeline.domain.asset import TERMINAL, Asset, Failure, State, Waiting
 from pipeline.domain.attempt import Attempt
@@ -49,11 +49,13 @@ class Steps:
             if taken is None:
                 state = connection.execute(select(assets.c.state).where(assets.c.id == asset_id)).scalar_one_or_none()
                 return NotClaimed(over=state is None or state in _OVER)
-            cancelled = connection.execute(
-                select(jobs.c.cancel_requested_at.is_not(None)).where(jobs.c.id == taken["job_id"])
-            ).scalar_one()
+            job = connection.execute(
+                select(jobs.c.cancel_requested_at.is_not(None).label("cancelled"), jobs.c.priority, owners.c.weight)
+                .join(owners, owners.c.id == jobs.c.owner_id)
+                .where(jobs.c.id == taken["job_id"])
+            ).one()
             attempt, news = _attempt_and_news(connection, taken["attempt_id"])
-        return _hold(taken, attempt, news, cancelled=cancelled, taken_at=taken_at)
+        return _hold(taken, attempt, news, job=job, taken_at=taken_at)
 
     def apply(self, hold: Hold, change: Change, *, keep: timedelta | None = None) -> tuple[Hold, list[Event], bool]:
         """Write a step's outcome in one transaction; ``keep`` holds the claim for the next move.
@@ -75,7 +77,8 @@ class Steps:
                 connection.execute(update(inbox).where(inbox.c.id == change.read.id).values(read_at=_CLOCK))
             events = append(connection, hold.member.job_id, hold.owner_id, change.events)
             attempt, news = _attempt_and_news(connection, row.attempt_id) if keep else (hold.attempt, None)
-        held = replace(hold, asset=change.decision.asset, attempt=attempt, news=news)
+        account = change.begin.account if change.begin else hold.account
+        held = replace(hold, asset=change.decision.asset, account=account, attempt=attempt, news=news)
         fresh = replace(held, version=row.version, taken_at=taken_at)
         return fresh, events, row.wakes > hold.wakes
 
@@ -168,7 +171,7 @@ def _write(hold: Hold, change: Change, keep: timedelta | None) -> Any:
         "due_at": _due(hold, wait or timedelta(0)),
     }
     if change.begin:
-        values["attempt_id"] = change.begin.id
+        values |= {"attempt_id": change.begin.id, "account": change.begin.account}
     if wait is None:
         values["finished_at"] = _CLOCK
     return (
@@ -233,7 +236,7 @@ def _attempt_and_news(connection: Connection, attempt_id: UUID | None) -> tuple[
     return attempt, News(id=news.id, prediction_id=news.prediction_id, answer=from_json(news.answer)) if news else None
 
 
-def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, *, cancelled: bool, taken_at: float) -> Hold:
+def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, *, job: Any, taken_at: float) -> Hold:
     return Hold(
         member=member(row),
         owner_id=row["owner_id"],
@@ -245,8 +248,10 @@ def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, *, cancel
         asset=_asset(row),
         attempt=attempt,
         news=news,
-        cancelled=cancelled,
+        cancelled=job.cancelled,
         created_at=row["created_at"],
+        owner_weight=job.weight,
+        priority=job.priority,
         version=row["version"],
         wakes=row["wakes"],
         taken_at=taken_at,

@@ -8,9 +8,12 @@ from pipeline.database.engine import connect, transaction
 from pipeline.database.forgotten import Forgotten
 from pipeline.database.jobs import Jobs
 from pipeline.database.keys import Keys
+from pipeline.database.lines import Lines
 from pipeline.database.outbox import Outbox
 from pipeline.database.runs import Runs
 from pipeline.database.steps import Steps
+from pipeline.database.surveys import Surveys
+from pipeline.database.timings import Timings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,10 @@ class Store:
     steps: Steps
     runs: Runs
     forgotten: Forgotten
+    lines: Lines
     outbox: Outbox
+    timings: Timings
+    surveys: Surveys
 
     @classmethod
     def at(cls, url: str) -> "Store":
@@ -36,7 +42,10 @@ class Store:
             steps=Steps(engine),
             runs=Runs(engine),
             forgotten=Forgotten(engine),
+            lines=Lines(engine),
             outbox=Outbox(engine),
+            timings=Timings(engine),
+            surveys=Surveys(engine),
         )
 
     def ping(self) -> None:

@@ -16,8 +16,8 @@ class Reason(StrEnum):
     SLOT = "slot"  #: every slot of the account is held by another prediction
     RATE = "rate"  #: the account may send no request just now
     BLOCKED = "blocked"  #: the provider said 429, the whole account pauses
-    LEARNED_LIMIT = "learned_limit"
-    DAILY_LIMIT = "daily_limit"
+    LEARNED_LIMIT = "learned_limit"  #: the provider takes fewer at once than the account was set to
+    DAILY_LIMIT = "daily_limit"  #: the account's requests for a day are used up
     BUDGET = "budget"
     DEPENDENCY = "dependency"
     BREAKER = "breaker"
@@ -27,9 +27,15 @@ class Reason(StrEnum):
     RETRY = "retry"  #: an attempt failed in a way that another can cure; the pause before it
 
 
+#: What holds a whole line: whoever is held by it keeps a place, and is waked when its turn comes.
+IN_LINE = frozenset({Reason.SLOT, Reason.RATE, Reason.BLOCKED, Reason.LEARNED_LIMIT, Reason.DAILY_LIMIT})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Granted:
-    """The limiter gives a slot: one prediction may be bought."""
+    """The limiter gives a slot: one prediction may be bought, with this account."""
+
+    account: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +57,14 @@ class Working:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The prediction succeeded; ``outputs`` are the provider's links, first one first."""
+    """The prediction succeeded; ``outputs`` are the provider's links, first one first.
+
+    ``render_seconds`` is the time from its creation to its end, where the provider tells.
+    """
 
     outputs: tuple[str, ...]
     prediction_id: str | None = None
+    render_seconds: float | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -94,16 +104,18 @@ class Busy:
 
 @dataclass(frozen=True, kw_only=True)
 class Silent:
-    """No answer, and surely nothing happened: asking again is free."""
+    """No answer, and surely nothing happened: asking again is free. ``outage`` when the provider itself failed."""
 
     message: str
+    outage: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unknown:
-    """No proof either way after a paying call: it must be settled, never repeated."""
+    """No proof either way after a paying call: it must be settled, never repeated. ``outage`` as for ``Silent``."""
 
     message: str
+    outage: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pipeline.domain.answers import (
+    IN_LINE,
     Accepted,
     Answer,
     Busy,
@@ -24,6 +25,7 @@ from pipeline.domain.answers import (
 )
 from pipeline.domain.asset import TERMINAL, Asset, Decision, Failure, Policy, State, Waiting
 from pipeline.domain.errors import ImpossibleAnswer
+from pipeline.domain.timing import in_turn, next_look
 
 NOW = timedelta(0)
 
@@ -39,12 +41,6 @@ def backoff(policy: Policy, silences: int) -> timedelta:
     """Exponential pause after the n-th silence in a row, capped."""
     doublings: int = 2 ** min(max(silences - 1, 0), 16)
     return min(policy.backoff * doublings, policy.max_backoff)
-
-
-def next_poll(policy: Policy, polls: int) -> timedelta:
-    """The catalogue's schedule: the first look, then ever later ones up to the maximum."""
-    seconds = policy.poll_first.total_seconds() * policy.poll_factor ** min(polls, 64)
-    return timedelta(seconds=min(seconds, policy.poll_max.total_seconds()))
 
 
 def _from_waiting(asset: Asset, answer: Answer, policy: Policy, _now: datetime) -> Decision:
@@ -71,7 +67,7 @@ def _from_waiting(asset: Asset, answer: Answer, policy: Policy, _now: datetime) 
 def _from_submitting(asset: Asset, answer: Answer, policy: Policy, now: datetime) -> Decision:
     match answer:
         case Accepted():
-            return _rendering(asset, policy, now)
+            return _rendering(asset, now, wait=next_look(policy, NOW, looks=0), parked=policy.reported)
         case Finished():
             return Decision(asset=replace(_cleared(asset), state=State.FETCHING), wait=NOW)
         case Refused():
@@ -92,7 +88,8 @@ def _from_submitting(asset: Asset, answer: Answer, policy: Policy, now: datetime
 def _from_uncertain(asset: Asset, answer: Answer, policy: Policy, now: datetime) -> Decision:
     match answer:
         case Accepted() | Working():
-            return _rendering(asset, policy, now)
+            # It may have been at work for long, and even be over.
+            return _rendering(asset, now, wait=policy.poll_first)
         case Finished():
             return Decision(asset=replace(_cleared(asset), state=State.FETCHING), wait=NOW)
         case Refused():
@@ -142,7 +139,7 @@ def _from_cancelling(asset: Asset, answer: Answer, policy: Policy, _now: datetim
             again = replace(asset, polls=asset.polls + 1)
             if again.polls > policy.max_silences:
                 return _over(again, end)
-            return Decision(asset=again, wait=next_poll(policy, again.polls))
+            return Decision(asset=again, wait=in_turn(policy, again.polls))
         case Busy():
             return Decision(asset=asset, wait=_pause(answer, policy))
         case Silent():
@@ -197,7 +194,7 @@ def _untried(asset: Asset) -> Asset:
     return replace(asset, tries=max(asset.tries - 1, 0))
 
 
-def _rendering(asset: Asset, policy: Policy, now: datetime) -> Decision:
+def _rendering(asset: Asset, now: datetime, *, wait: timedelta, parked: bool = False) -> Decision:
     begun = replace(
         _cleared(asset),
         state=State.RENDERING,
@@ -206,7 +203,7 @@ def _rendering(asset: Asset, policy: Policy, now: datetime) -> Decision:
         uncertain_since=None,
         failure=None,
     )
-    return Decision(asset=begun, wait=policy.poll_first)
+    return Decision(asset=begun, wait=wait, parked=parked, exact=True)
 
 
 def _cancelling(asset: Asset) -> Decision:
@@ -223,7 +220,8 @@ def _watched(asset: Asset, answer: Working, policy: Policy, now: datetime) -> De
         clock_started_at=now if answer.queued else asset.clock_started_at,
         waiting=Waiting(reason=Reason.PROVIDER_QUEUE) if answer.queued else None,
     )
-    return _within_limits(seen, policy, now, wait=next_poll(policy, seen.polls))
+    wait = next_look(policy, now - (seen.clock_started_at or now), looks=seen.polls, queued=answer.queued)
+    return replace(_within_limits(seen, policy, now, wait=wait), parked=policy.reported, exact=True)
 
 
 def _vanished(asset: Asset, answer: Refused, policy: Policy, now: datetime) -> Decision:
@@ -251,7 +249,7 @@ def _within_limits(asset: Asset, policy: Policy, now: datetime, *, wait: timedel
 def _told_to_wait(asset: Asset, answer: Busy, policy: Policy) -> Decision:
     waiting = Waiting(reason=answer.reason, place=answer.place, about_seconds=answer.about_seconds)
     held = replace(asset, state=State.WAITING, waiting=waiting)
-    if answer.reason is Reason.SLOT and answer.wait_seconds is None:
+    if answer.reason in IN_LINE:
         return Decision(asset=held, wait=policy.parked, parked=True)
     return Decision(asset=held, wait=_pause(answer, policy))
 

@@ -10,6 +10,7 @@ from pipeline.domain.answers import Answer
 from pipeline.domain.asset import HOLDS_SLOT, Asset, Decision
 from pipeline.domain.attempt import Attempt, AttemptChange, NewAttempt
 from pipeline.domain.events import Event
+from pipeline.domain.line import PRIORITY_WEIGHT, Waiter
 from pipeline.domain.member import Member
 
 
@@ -45,6 +46,8 @@ class Hold:
     news: News | None
     cancelled: bool
     created_at: datetime
+    owner_weight: int
+    priority: str
     version: int
     wakes: int
     #: When the row was taken, on this process's own monotonic clock: a paused process can tell that it was paused.
@@ -56,9 +59,18 @@ class Hold:
         return self.member.asset_id
 
     @property
-    def order(self) -> float:
-        """Where it stands in line: older jobs first, then scene by scene."""
-        return line_order(self.created_at, self.index)
+    def waiter(self) -> Waiter:
+        """The asset as it stands in line."""
+        return Waiter(
+            asset_id=self.asset_id,
+            owner_id=self.owner_id,
+            job_id=self.member.job_id,
+            model=self.model,
+            index=self.index,
+            job_came_ms=int(self.created_at.timestamp() * 1000),
+            owner_weight=self.owner_weight,
+            job_weight=PRIORITY_WEIGHT[self.priority],
+        )
 
     @property
     def slot(self) -> str:
@@ -77,8 +89,3 @@ class Change:
     result: Mapping[str, Any] | None = None
     events: Sequence[Event] = ()
     read: News | None = None
-
-
-def line_order(created_at: datetime, index: int) -> float:
-    """The place of an asset in its account's line, as a number to sort by."""
-    return created_at.timestamp() * 1000.0 + index / 1000

@@ -4,17 +4,18 @@ A row is data from a TOML file and nothing else: what differs between providers 
 which reads it never asks which provider it is.
 """
 
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from math import ceil, floor
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pipeline.domain.errors import UnsupportedDuration
 
 Mode = Literal["text", "image", "references", "first_last_frame", "video", "lip_sync", "character"]
-Bucket = Literal["create", "status"]
+Bucket = Literal["create", "daily", "status"]
 Seconds = int | float
 
 #: The inputs that each mode can't do without.
@@ -55,16 +56,56 @@ class Settle(Row):
     absent_after_seconds: Positive
 
 
+class BusySign(Row):
+    """What in an answer says "not now": its status, what a field of its JSON body holds, or both.
+
+    A field may be a path (``base_resp.status_code``). ``calls = "free"`` is for what an order that was taken says too.
+    """
+
+    status: int | None = Field(default=None, ge=100, le=599)
+    field: str | None = Field(default=None, min_length=1)
+    values: tuple[int | str, ...] = ()
+    words: tuple[str, ...] = ()
+    calls: Literal["all", "free"] = "all"
+    wait_field: str = "retry_after"
+
+    @model_validator(mode="after")
+    def _says_enough(self) -> Self:
+        if bool(self.field) != bool(self.values or self.words):
+            raise ValueError("a field needs values or words, and these need a field")
+        if self.field is None and (self.status is None or self.status < 400):  # noqa: PLR2004 - what HTTP calls an error
+            raise ValueError("without a field the status must be an error, or every success would be busy")
+        return self
+
+    def fits(self, status: int, document: Mapping[str, Any]) -> bool:
+        """Whether an answer bears this sign."""
+        if self.status not in {None, status}:
+            return False
+        if self.field is None:
+            return True
+        said = str(at(document, self.field))
+        return said in map(str, self.values) or any(word.lower() in said.lower() for word in self.words)
+
+
 class Account(Row):
-    """One set of credentials at a provider, with its limits."""
+    """One set of credentials at a provider, with its limits.
+
+    ``windows``: ``create`` and ``daily`` count paying requests, ``status`` all others. ``lists`` where one request
+    tells of many predictions; ``reports`` where the provider calls us when one ends.
+    """
 
     name: str = Field(min_length=1)
     provider: str = Field(pattern=r"^[a-z0-9-]+$")
     base_url: str = Field(pattern=r"^https?://[^/]+$")
-    max_in_flight: int = Field(gt=0)
+    max_in_flight: int = Field(default=3, gt=0)
+    min_in_flight: int = Field(default=1, gt=0)  #: what is learned never goes below
+    gap_seconds: float = Field(default=0, ge=0)  #: between any two orders
     windows: dict[Bucket, Window]
+    busy: tuple[BusySign, ...] = Field(default=(BusySign(status=429),), min_length=1)
     blocked_default_seconds: Positive
     settle: Settle
+    lists: bool = False
+    reports: bool = False
 
 
 def _sent_as_it_is(values: Any) -> Any:
@@ -216,6 +257,14 @@ class Narrowing(Row):
 
     aspect_ratios: tuple[str, ...] = ()
     seconds: tuple[Seconds, ...] = ()
+
+
+def at(document: Mapping[str, Any], path: str) -> Any:
+    """What stands in a document at a path of names and dots; None where nothing does."""
+    found: Any = document
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def plain(number: float) -> Seconds:

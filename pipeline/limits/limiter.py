@@ -1,12 +1,13 @@
-"""How much an account may do: slots as leases, requests per window, a pause for all, and the line of waiters.
+"""How much a pool of accounts may do: slots as leases, requests per window, pauses, and the one line of who waits.
 
 Every question is one Lua script, so that its answer holds for all workers on all hosts. What Redis holds can be rebuilt
-from the rows: an account whose leases are gone admits nothing until ``restore`` has written them again. Redis down
-means no permit, and no permit means no spend.
+from the rows: a pool whose leases are gone admits nothing until ``restore`` has written them again. Redis down means
+no permit, and no permit means no spend.
 """
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,28 +17,18 @@ from redis.exceptions import RedisError
 
 from pipeline.domain.answers import Busy, Granted, Reason
 from pipeline.domain.errors import Unavailable
+from pipeline.domain.line import Slot, View, Waiter
+from pipeline.limits.pool import Admission, Census, Learned, Lost, Pool, Turn
+from pipeline.limits.reading import job_name, read_census, read_view
 
-# A lease is written anew by every sweep, so it need only outlive a few of them.
+# A lease is written anew long before its end, by a sweep that comes every few seconds.
 LEASE_SECONDS = 180
+# A head that was waked takes its slot within milliseconds; one whose worker died gives it back after this.
+RESERVE_SECONDS = 15
 # How long the limiter's silence holds an asset back.
 REDIS_DOWN_SECONDS = 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What an account may do: predictions at once, and requests per window for creates and for everything else."""
-
-    account: str
-    slots: int
-    creates: int
-    creates_seconds: float
-    asks: int
-    asks_seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lost:
-    """The account's leases are not there; they must be rebuilt from the rows before anything is admitted."""
+_BATCH = 500
+_SCRIPTS = ("acquire", "turn", "restore", "learn")
 
 
 class Limiter:
@@ -45,78 +36,100 @@ class Limiter:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._scripts = {
-            name: redis.register_script(_lua(name)) for name in ("acquire", "release", "restore", "block", "ask")
-        }
+        shared = _lua("line")
+        self._scripts = {name: redis.register_script(shared + _lua(name)) for name in _SCRIPTS}
+        self._scripts |= {name: redis.register_script(_lua(name)) for name in ("block", "ask")}
 
-    def acquire(self, limits: Limits, *, holder: str, asset_id: UUID, order: float) -> Granted | Busy | Lost:
-        """A slot for this take of the asset, or its place in line."""
-        keys = _keys(limits.account, "ready", "slots", "line", "blocked", "creates")
-        window = (limits.creates, _ms(limits.creates_seconds))
-        told = self._run("acquire", keys, holder, str(asset_id), order, limits.slots, _ms(LEASE_SECONDS), *window)
+    def acquire(self, pool: Pool, waiter: Waiter, *, holder: str) -> Admission:
+        """A slot for this take of the asset, or its place in line; and what the line does next."""
+        told = self._line("acquire", pool, holder, str(waiter.asset_id), _who(waiter))
         if told is None:
-            return Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS)
-        return _admission(told[0].decode(), told[1] / 1000, told[2], free=limits.slots)
+            busy = Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS)
+            return Admission(answer=busy, turn=Turn())
+        word, detail, wait_ms = told[0].decode(), told[1].decode(), told[2]
+        if word == "lost":
+            return Admission(answer=Lost(), turn=Turn())
+        if word == "granted":
+            return Admission(answer=Granted(account=detail), turn=_turn(told))
+        about_seconds = wait_ms / 1000 if wait_ms else None
+        return Admission(answer=Busy(reason=Reason(detail), about_seconds=about_seconds), turn=_turn(told))
 
-    def release(self, limits: Limits, holder: str | None = None) -> list[UUID]:
-        """Give a slot back (or none); the assets whose turn it is now come back, to be waked."""
-        heads = self._run("release", _keys(limits.account, "slots", "line", "blocked"), holder or "", limits.slots)
-        return [UUID(head.decode()) for head in heads or []]
+    def turn(
+        self,
+        pool: Pool,
+        *,
+        enter: Sequence[Waiter] = (),
+        leave: Sequence[UUID] = (),
+        release: Sequence[tuple[str, str]] = (),
+    ) -> Turn | Lost | None:
+        """Take and give up places, give slots (account, holder) back, then give what is free to whoever's turn it is.
 
-    def restore(self, account: str, holders: Sequence[str]) -> None:
-        """Write the leases that the rows prove, and open the account. Raises Unavailable without Redis."""
-        if self._run("restore", _keys(account, "ready", "slots"), _ms(LEASE_SECONDS), *holders) is None:
+        None without Redis.
+        """
+        entries = [[str(each.asset_id), _who(each)] for each in enter]
+        going = {"leave": [str(each) for each in leave], "release": [list(each) for each in release]}
+        turn, heads = self._moved(pool, enter=entries[:_BATCH], **going), list[UUID]()
+        for at in range(_BATCH, len(entries), _BATCH):
+            heads += turn.heads if isinstance(turn, Turn) else ()
+            turn = self._moved(pool, enter=entries[at : at + _BATCH])
+        return replace(turn, heads=(*heads, *turn.heads)) if isinstance(turn, Turn) else turn
+
+    def restore(self, pool: Pool, slots: Sequence[Slot], learned: Mapping[str, int]) -> None:
+        """Write the leases that the rows prove, and what was learned, and open the pool. Raises Unavailable."""
+        proven = [
+            [each.account, each.holder, _who(each.waiter), int(each.accepted), int(each.held_seconds * 1000)]
+            for each in slots
+        ]
+        if self._line("restore", pool, json.dumps(proven), json.dumps(learned), opening=True) is None:
             raise Unavailable("Redis does not answer")
 
-    def block(self, account: str, seconds: float) -> None:
-        """Pause the account for all; forgotten when Redis is down, since then nothing is admitted anyway."""
-        self._run("block", _keys(account, "blocked"), max(_ms(seconds), 1))
+    def accepted(self, pool: Pool, account: str, holder: str) -> Learned | None:
+        """The provider took an order; what that changed about the account's limit."""
+        return self._learned(pool, account, holder, accepted=True)
 
-    def ask(self, limits: Limits) -> Busy | None:
+    def refused(self, pool: Pool, account: str, holder: str) -> Learned | None:
+        """The provider said "not now" to an order; what that changed about the account's limit."""
+        return self._learned(pool, account, holder, accepted=False)
+
+    def block(self, provider: str, account: str, seconds: float) -> None:
+        """Pause the account for all; forgotten when Redis is down, since then nothing is admitted anyway."""
+        self._run("block", [f"{_prefix(provider)}blocked:{account}"], max(int(seconds * 1000), 1))
+
+    def ask(self, pool: Pool, account: str) -> Busy | None:
         """What holds one more free request back; None means go, and it is counted."""
-        window = (limits.asks, _ms(limits.asks_seconds))
-        told = self._run("ask", _keys(limits.account, "blocked", "asks"), uuid4().hex, *window)
+        prefix, limits = _prefix(pool.provider), pool.of(account)
+        keys = [f"{prefix}blocked:{account}", f"{prefix}window:{account}:{limits.asks.name}"]
+        told = self._run("ask", keys, uuid4().hex, limits.asks.requests, int(limits.asks.seconds * 1000))
         if told is None:
             return Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS)
         word, wait_ms = told[0].decode(), told[1]
         return None if word == "go" else Busy(reason=Reason(word), wait_seconds=wait_ms / 1000)
 
-    def enter(self, account: str, orders: Mapping[UUID, float]) -> bool:
-        """Take places in line, lower orders first; False without Redis."""
-        places = {str(asset_id): order for asset_id, order in orders.items()}
-        return self._try(lambda: self._redis.zadd(_keys(account, "line")[0], places, nx=True)) is not None
+    def view(self, pool: Pool) -> View | None:
+        """The pool at this moment; None without Redis."""
+        view: View | None = self._try(lambda: read_view(self._redis, _prefix(pool.provider), pool))
+        return view
 
-    def leave(self, account: str, asset_ids: Sequence[UUID]) -> None:
-        """Give up places in line."""
-        if asset_ids:
-            self._try(lambda: self._redis.zrem(_keys(account, "line")[0], *[str(each) for each in asset_ids]))
+    def census(self, pool: Pool) -> Census | None:
+        """Who has a slot or a place, to be compared with the rows; None without Redis."""
+        census: Census | None = self._try(lambda: read_census(self._redis, _prefix(pool.provider), pool))
+        return census
 
-    def line(self, account: str) -> list[UUID]:
-        """Who waits, first in line first; empty without Redis."""
-        waiting = self._try(lambda: self._redis.zrange(_keys(account, "line")[0], 0, -1))
-        return [UUID(each.decode()) for each in waiting or []]
+    def _moved(self, pool: Pool, **moves: Any) -> Turn | Lost | None:
+        told = self._line("turn", pool, json.dumps(moves))
+        if told is None:
+            return None
+        return Lost() if told[0] == b"lost" else _turn(told)
 
-    def places(self, account: str, asset_ids: Sequence[UUID]) -> dict[UUID, int]:
-        """The places in line of these, 1 being next; whoever is not in line, or all without Redis, have none."""
+    def _learned(self, pool: Pool, account: str, holder: str, *, accepted: bool) -> Learned | None:
+        told = self._line("learn", pool, account, holder, int(accepted))
+        if told is None or told[0] == b"lost" or not told[1]:
+            return None
+        return Learned(account=account, slots=int(told[1]), in_flight=told[2])
 
-        def ranks() -> list[int | None]:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                for each in asset_ids:
-                    pipeline.zrank(_keys(account, "line")[0], str(each))
-                found: list[int | None] = pipeline.execute()
-            return found
-
-        ranked = zip(asset_ids, self._try(ranks) or [], strict=False)
-        return {each: rank + 1 for each, rank in ranked if rank is not None}
-
-    def stale_slots(self, account: str, holders: Sequence[str], *, settled_seconds: float = 10.0) -> list[str]:
-        """Slots that no row in flight owns, and that were not handed out just now."""
-        held = self._try(lambda: self._redis.zrange(_keys(account, "slots")[0], 0, -1, withscores=True))
-        clock = self._try(self._redis.time)
-        if not held or clock is None:
-            return []
-        newest = clock[0] * 1000 + _ms(LEASE_SECONDS - settled_seconds)
-        return [name.decode() for name, ends in held if ends < newest and name.decode() not in set(holders)]
+    def _line(self, name: str, pool: Pool, *arguments: Any, opening: bool = False) -> Any:
+        told = {**pool.document, "lease": LEASE_SECONDS * 1000, "reserve": RESERVE_SECONDS * 1000, "opening": opening}
+        return self._run(name, [_prefix(pool.provider)], json.dumps(told), *arguments)
 
     def _run(self, name: str, keys: list[str], *arguments: Any) -> Any:
         return self._try(lambda: self._scripts[name](keys=keys, args=arguments))
@@ -128,28 +141,19 @@ class Limiter:
             return None
 
 
-def _admission(word: str, wait_seconds: float, place: int, *, free: int) -> Granted | Busy | Lost:
-    match word:
-        case "granted":
-            return Granted()
-        case "lost":
-            return Lost()
-        case "blocked" if place > free:
-            # Only those whose turn comes with the end of the block need to look again then; the rest are waked.
-            return Busy(reason=Reason.SLOT, place=place)
-        case "blocked" | "rate":
-            return Busy(reason=Reason(word), wait_seconds=wait_seconds, place=place, about_seconds=wait_seconds)
-        case _:
-            return Busy(reason=Reason.SLOT, place=place)
+def _turn(told: Sequence[Any]) -> Turn:
+    return Turn(heads=tuple(UUID(each.decode()) for each in told[4:]), wait_seconds=told[3] / 1000 or None)
 
 
-def _keys(account: str, *names: str) -> list[str]:
-    """The hash tag keeps an account's keys on one node, as a script needs."""
-    return [f"dailies:limit:{{{account}}}:{name}" for name in names]
+def _who(waiter: Waiter) -> str:
+    """A waiter as the scripts keep it. Jobs are named by their age first, so that among equals the older one wins."""
+    weights = f"{waiter.owner_weight}|{waiter.job_weight}"
+    return f"{waiter.owner_id}|{job_name(waiter)}|{waiter.model}|{weights}|{waiter.index}"
 
 
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)
+def _prefix(provider: str) -> str:
+    """The hash tag keeps a pool's keys on one node, as a script needs."""
+    return f"dailies:limit:{{{provider}}}:"
 
 
 def _lua(name: str) -> str:

@@ -108,7 +108,7 @@ def test_a_clip_whose_model_left_the_catalogue_fails_and_lets_the_next_pass(here
     bare = replace(here.services, catalogue=Catalogue(MappingProxyType({}), here.services.catalogue.accounts))
     replace(here, services=bare).step(asset_id)
     assert here.row(asset_id)["state"] == State.FAILED
-    assert here.services.limiter.line("replicate") == []
+    assert here.in_line() == []
 
 
 @pytest.mark.requirement("R55")

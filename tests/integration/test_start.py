@@ -10,6 +10,7 @@ from pipeline.domain.asset import State
 from pipeline.domain.hold import Hold
 from pipeline.render import CLAIM
 from pipeline.start import start
+from pipeline.turn import turn
 from tests.builders import World, world
 
 
@@ -31,7 +32,7 @@ def test_a_round_opens_its_chord_for_all_and_sends_as_many_as_have_a_slot(here: 
     assert start(here.services, job_id)
     assert here.carrier.opened == [(job_id, 1, 8)]
     assert here.carrier.published == asset_ids[:5]
-    assert here.services.limiter.line("replicate") == asset_ids
+    assert here.in_line() == asset_ids[5:]
     assert [claimable(here, asset_id) for asset_id in asset_ids] == [True] * 5 + [False] * 3
 
 
@@ -48,7 +49,7 @@ def test_while_the_broker_is_away_nothing_begins_and_it_can_begin_later(here: Wo
     job_id = here.job(2)
     here.carrier.away = True
     assert not start(here.services, job_id)
-    assert (here.carrier.published, here.services.limiter.line("replicate")) == ([], [])
+    assert (here.carrier.published, here.in_line()) == ([], [])
     here.carrier.away = False
     assert start(here.services, job_id)
 
@@ -62,11 +63,15 @@ def test_while_redis_is_away_all_are_sent_and_wait_in_their_rows(database_url: s
 
 
 @pytest.mark.requirement("R52")
-def test_the_line_goes_by_the_age_of_the_jobs_and_then_by_scene(here: World) -> None:
-    older, newer = here.job(3), here.job(3)
-    for job_id in (newer, older):
+def test_a_small_job_that_comes_later_is_served_beside_a_large_one(here: World) -> None:
+    large, small = here.job(12), here.job(2)
+    for job_id in (large, small):
         start(here.services, job_id)
-    assert here.services.limiter.line("replicate") == here.ids(older) + here.ids(newer)
+    assert here.carrier.published == here.ids(large)[:5]
+    for asset_id in here.ids(large)[:2]:
+        turn(here.services, "replicate", leave=[asset_id])
+    assert here.carrier.published[5:] == here.ids(small)
+    assert here.in_line() == here.ids(large)[5:]
 
 
 @pytest.mark.requirement("R56")
@@ -85,7 +90,7 @@ def test_a_later_round_is_for_those_alone_that_are_made_anew(here: World) -> Non
     asset_ids = here.ids(job_id)
     for asset_id, state in zip(asset_ids, (State.DONE, State.FAILED, State.FAILED), strict=True):
         here.end(asset_id, state)
-    here.services.limiter.leave("replicate", asset_ids)
+    here.step_aside(asset_ids)
     here.carrier.published.clear()
     steer.retry_failed(here.services, here.owner_id, job_id)
     assert start(here.services, job_id)

@@ -42,7 +42,7 @@ def ended(here: World, *states: State, close: bool = True, **more: Any) -> UUID:
     if close:
         finish(here.services, job_id)
         make_film(here.services, job_id)
-    here.services.limiter.leave("replicate", here.ids(job_id))
+    here.step_aside(here.ids(job_id))
     return job_id
 
 
@@ -152,7 +152,7 @@ def test_a_clip_is_retried_while_others_still_render(here: World) -> None:
     start(here.services, job_id)
     here.end(failed, FAILED)
     here.query("update assets set state = 'rendering' where id = :id", id=other)
-    here.services.limiter.leave("replicate", [failed, other])
+    here.step_aside([failed, other])
     before = here.row(other)
     steer.retry(here.services, here.owner_id, job_id, 0)
     assert start(here.services, job_id)

@@ -40,7 +40,7 @@ SILENT = Silent(message="no answer")
 UNKNOWN = Unknown(message="reset")
 STORED = Stored(key="k", sha256="0", size_bytes=1, duration_seconds=5.0)
 EVERY_ANSWER: list[Answer] = [
-    *(Granted(), ACCEPTED, Working(prediction_id="p1", progress=5), FINISHED, STORED),
+    *(Granted(account="replicate"), ACCEPTED, Working(prediction_id="p1", progress=5), FINISHED, STORED),
     *(CURABLE, BUSY, SILENT, UNKNOWN, Withdrawn()),
 ]
 
@@ -94,7 +94,7 @@ def test_an_answer_says_what_the_attempt_is_now_and_what_it_costs(
 @pytest.mark.parametrize(
     ("before", "answer"),
     [
-        (State.WAITING, Granted()),
+        (State.WAITING, Granted(account="replicate")),
         (State.WAITING, BUSY),
         (State.WAITING, Withdrawn()),
         (State.UNCERTAIN, UNKNOWN),

@@ -21,7 +21,7 @@ from pipeline.domain.answers import (
     Working,
 )
 from pipeline.domain.asset import TERMINAL, Asset, Failure, Policy, State, Waiting
-from pipeline.domain.decide import backoff, decide, next_poll
+from pipeline.domain.decide import backoff, decide
 from pipeline.domain.errors import ImpossibleAnswer
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -63,7 +63,7 @@ BEFORE = {
     State.FETCHING: Asset(state=State.FETCHING, takes=2, tries=2, silences=1, progress=40),
 }
 
-GRANTED = Granted()
+GRANTED = Granted(account="replicate")
 ACCEPTED = Accepted(prediction_id="p1")
 WORKING = Working(prediction_id="p1", progress=62)
 QUEUED = Working(prediction_id="p1", queued=True)
@@ -315,9 +315,21 @@ def test_pauses_double_up_to_the_longest() -> None:
     assert [backoff(POLICY, count).total_seconds() for count in (0, 1, 2, 5, 6, 10_000)] == [2, 2, 4, 32, 60, 60]
 
 
+@pytest.mark.requirement("R24", "R53")
+@pytest.mark.parametrize("reported", [False, True], ids=["nobody tells us", "webhooks tell us"])
+def test_looks_are_timed_to_the_second_and_hold_no_message_where_a_webhook_is_expected(*, reported: bool) -> None:
+    learned = replace(POLICY, took_seconds=(10, 11, 12, 13, 14), poll_max=timedelta(seconds=60), reported=reported)
+    first = decide(BEFORE[State.SUBMITTING], ACCEPTED, learned, NOW)
+    assert first.wait == (timedelta(seconds=21) if reported else timedelta(seconds=10.55))
+    again = decide(BEFORE[State.RENDERING], WORKING, learned, NOW)
+    assert again.wait == (timedelta(seconds=15) if reported else timedelta(seconds=8.5))
+    assert [(each.exact, each.parked) for each in (first, again)] == [(True, reported)] * 2
+
+
 @pytest.mark.requirement("R24")
-def test_polls_come_ever_later_up_to_the_catalogues_maximum() -> None:
-    assert [next_poll(POLICY, count).total_seconds() for count in (0, 1, 2, 10_000)] == [7, 14, 20, 20]
+def test_what_was_adopted_out_of_doubt_is_looked_at_soon_since_it_may_be_over() -> None:
+    slow = replace(POLICY, took_seconds=(100, 110, 120, 130, 140), reported=True)
+    assert decide(BEFORE[State.UNCERTAIN], ACCEPTED, slow, NOW).wait == timedelta(seconds=7)
 
 
 def test_a_doubt_that_only_a_person_could_end_ends_when_nobody_wants_the_clip_any_more() -> None:

@@ -49,7 +49,7 @@ def working(progress: int | None = None, *, queued: bool = False) -> Working:
 
 #: What a world that answers says in each state; whoever hears nothing else must come to an end.
 ANSWERED: dict[State, list[Answer]] = {
-    State.WAITING: [Granted()],
+    State.WAITING: [Granted(account="replicate")],
     State.SUBMITTING: [ACCEPTED, FINISHED, CURABLE, HOPELESS, UNKNOWN, SILENT],
     State.UNCERTAIN: [ACCEPTED, working(10), FINISHED, CURABLE, ABSENT],
     State.RENDERING: [working(), working(5), working(250), SILENT, LOST, FINISHED, CURABLE, HOPELESS],
@@ -58,7 +58,7 @@ ANSWERED: dict[State, list[Answer]] = {
 }
 #: And what else the world may say.
 EVERYTHING: dict[State, list[Answer]] = {
-    State.WAITING: [Granted(), Granted(), BUSY, Busy(reason=Reason.SLOT, place=2), SILENT, Withdrawn()],
+    State.WAITING: [Granted(account="replicate"), Granted(), BUSY, Busy(reason=Reason.SLOT, place=2), SILENT, Withdrawn()],
     State.SUBMITTING: [*ANSWERED[State.SUBMITTING], BUSY, Withdrawn()],
     State.UNCERTAIN: [*ANSWERED[State.UNCERTAIN], UNKNOWN, BUSY, SILENT, Withdrawn()],
     State.RENDERING: [*ANSWERED[State.RENDERING], working(queued=True), BUSY, Withdrawn()],
