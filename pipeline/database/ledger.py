@@ -40,6 +40,8 @@ def close_attempt(connection: Connection, attempt_id: UUID, change: AttemptChang
         values["answered_at"] = func.coalesce(attempts.c.answered_at, clock)
     if "outputs" in values:
         values["rendered_at"] = func.coalesce(attempts.c.rendered_at, clock)
+        ours = func.extract("epoch", clock - attempts.c.answered_at)
+        values["render_seconds"] = func.coalesce(attempts.c.render_seconds, values.get("render_seconds"), ours)
     if not change.live:
         values["finished_at"] = clock
     if change.spend == "commit":

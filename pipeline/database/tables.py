@@ -192,12 +192,15 @@ attempts = Table(
     Column("intent_at", _AT, nullable=False, server_default=_NOW),
     Column("answered_at", _AT),
     Column("rendered_at", _AT),
+    # From creation to end by the provider's clock where it tells, else from its acceptance to our knowing.
+    Column("render_seconds", Float),
     Column("finished_at", _AT),
     UniqueConstraint("asset_id", "number"),
     UniqueConstraint("account", "prediction_id"),
     # At most one attempt of an asset may be costing money at a time.
     Index("uq_attempts_live", "asset_id", unique=True, postgresql_where=text("live")),
     Index("ix_attempts_job", "job_id"),
+    Index("ix_attempts_took", "model", "rendered_at", postgresql_where=text("render_seconds is not null")),
 )
 
 inbox = Table(

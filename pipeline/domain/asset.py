@@ -74,6 +74,8 @@ class Policy:
     """How patient we are; figures come from the catalogue and the settings.
 
     ``max_vanished`` looks in a row at a prediction that the provider says it does not know: a minute, by the backoff.
+    ``took_seconds`` are the times that the model took lately (``timing.SHARES``; empty: not known yet),
+    ``usual_seconds`` is the catalogue's guess; ``reported`` when the provider tells us of the end by itself.
     """
 
     max_tries: int = 3
@@ -85,6 +87,9 @@ class Policy:
     poll_first: timedelta = timedelta(seconds=5)
     poll_factor: float = 1.5
     poll_max: timedelta = timedelta(seconds=30)
+    took_seconds: tuple[float, ...] = ()
+    usual_seconds: float = 60.0
+    reported: bool = False
     parked: timedelta = PARKED
     blocked_default: timedelta = timedelta(seconds=15)
     time_limit: timedelta = timedelta(seconds=120)
@@ -97,9 +102,11 @@ class Policy:
 class Decision:
     """What the asset becomes, and how long until somebody looks again (None: never, it is over).
 
-    ``parked`` when a wake is expected before that time, so that no message needs to be held for it.
+    ``parked`` when a wake is expected before that time, so that no message needs to be held for it. ``exact`` when the
+    wait was chosen to the second, and nobody else comes back with it.
     """
 
     asset: Asset
     wait: timedelta | None
     parked: bool = False
+    exact: bool = False

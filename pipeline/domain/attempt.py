@@ -92,7 +92,8 @@ def _knowledge(before: State, answer: Answer) -> dict[str, Any]:
             return {"prediction_id": answer.prediction_id, "settled_by": "webhook"}
         case Finished():
             found = {"prediction_id": answer.prediction_id} if answer.prediction_id else {}
-            return {**found, "outputs": list(answer.outputs), "answer": dict(answer.raw)}
+            told = {"render_seconds": answer.render_seconds} if answer.render_seconds is not None else {}
+            return {**found, **told, "outputs": list(answer.outputs), "answer": dict(answer.raw)}
         case Refused():
             failure = {"code": answer.code, "message": answer.message, "retryable": answer.retryable}
             return {"failure": failure, "answer": dict(answer.raw)}

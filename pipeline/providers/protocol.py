@@ -1,12 +1,13 @@
 """What every provider's adapter promises, and the values that cross its border."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.domain.answers import Accepted, Busy, Finished, Refused, Silent, Unknown, Working
+from pipeline.domain.rows import BusySign
 
 Submitted = Accepted | Finished | Refused | Busy | Silent | Unknown
 Reading = Working | Finished | Refused
@@ -15,10 +16,14 @@ Status = Reading | Busy | Silent
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """Where an account lives and what opens it; the token never shows in a repr, a log or an error."""
+    """Where an account lives, what opens it, and how it says that it is busy.
+
+    The token never shows in a repr, a log or an error.
+    """
 
     base_url: str
     token: str = field(repr=False)
+    busy: tuple[BusySign, ...] = (BusySign(status=429),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,13 @@ class Found:
 
     predictions: tuple[FoundPrediction, ...]
     complete: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What a provider's list tells about many predictions at once, by their ids."""
+
+    readings: Mapping[str, Reading]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +103,14 @@ class Provider(Protocol):
 
     def find(self, order: Order, since: datetime) -> Found | Busy | Silent:
         """Look for the predictions of an order whose answer was lost, back to ``since``."""
+        ...
+
+    def probe(self, model: str) -> Busy | Silent | None:
+        """Ask something about a model that costs nothing; None when the provider is there to answer."""
+        ...
+
+    def survey(self, prediction_ids: Collection[str], since: datetime) -> Survey | Busy | Silent:
+        """Ask what became of these at once, all created after ``since``; what the list does not tell is left out."""
         ...
 
     def webhook_secret(self) -> str | Busy | Silent:

@@ -1,15 +1,14 @@
 """Replicate, spoken over plain HTTP: its own SDK is kept off the paying path, to know exactly what was sent."""
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from pipeline.domain.answers import Accepted, Busy, Finished, Refused, Silent, Unknown, Working
+from pipeline.domain.answers import Accepted, Busy, Finished, Refused, Silent, Unknown
 from pipeline.providers import download as downloads
 from pipeline.providers import signature
 from pipeline.providers.http import (
@@ -20,7 +19,6 @@ from pipeline.providers.http import (
     free_answer,
     parsed,
     paying_answer,
-    text,
 )
 from pipeline.providers.protocol import (
     Credentials,
@@ -32,17 +30,15 @@ from pipeline.providers.protocol import (
     Reading,
     Status,
     Submitted,
+    Survey,
     WebhookNews,
 )
+from pipeline.providers.replicate_reading import has_id, is_older, kept_of, reading, tells_all, with_verdict_on_content
 from pipeline.providers.wire import Failed, Limits
 
-MAX_OUTPUTS = 16
 MAX_PAGES = 50
+SURVEY_PAGES = 2
 LISTING = Limits(max_bytes=MAX_LIST_BYTES)
-
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_PROGRESS = re.compile(r"\s*(\d{1,3})%\s*\|.{1,200}?\|\s*\d+/\d+")
-_MODERATED = re.compile(r"flagged as sensitive|\bE005\b", re.IGNORECASE)
 
 
 class Replicate:
@@ -59,7 +55,7 @@ class Replicate:
         reply = self._client.pay(_path(order), _body(order), headers)
         answer = paying_answer(reply)
         if isinstance(answer, Refused):
-            return _with_verdict_on_content(answer)
+            return with_verdict_on_content(answer)
         return answer or _bought(reply)
 
     def status(self, prediction_id: str) -> Status:
@@ -72,8 +68,7 @@ class Replicate:
 
     def find(self, order: Order, since: datetime) -> Found | Busy | Silent:
         """Read the account's list back to ``since`` for predictions of this model with this very input."""
-        created_after = since.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        url: str | None = self._url("/v1/predictions?" + urlencode({"created_after": created_after}))
+        url: str | None = self._list_since(since)
         wanted, found, complete = _canonical(order.input), dict[str, Reading](), True
         for _ in range(MAX_PAGES):
             reply = self._client.ask("GET", url or "", LISTING)
@@ -81,18 +76,38 @@ class Replicate:
             if isinstance(page, Busy | Silent):
                 return page
             entries, url = page
-            recent = [entry for entry in entries if not _older(entry, since)]
+            recent = [entry for entry in entries if not is_older(entry, since)]
             ours = [entry for entry in recent if entry.get("model") == order.model]
             # An input that was wiped could have been ours: then absence is not proven.
             complete = complete and not any(entry.get("data_removed") for entry in ours)
             found |= {
-                entry["id"]: _reading(entry) for entry in ours if _is_ours(entry.get("input"), wanted) and _id(entry)
+                entry["id"]: reading(entry) for entry in ours if _is_ours(entry.get("input"), wanted) and has_id(entry)
             }
             if url is None or len(recent) < len(entries):
                 return _found(found, complete=complete)
-            if urlsplit(url)[:2] != urlsplit(self._client.base_url)[:2]:
+            if self._is_elsewhere(url):
                 break
         return _found(found, complete=False)
+
+    def survey(self, prediction_ids: Collection[str], since: datetime) -> Survey | Busy | Silent:
+        """Read the newest pages of the account's list until all of these were seen."""
+        wanted, readings = set(prediction_ids), dict[str, Reading]()
+        url: str | None = self._list_since(since)
+        for _ in range(SURVEY_PAGES):
+            page = _page(self._client.ask("GET", url or "", LISTING))
+            if isinstance(page, Busy | Silent):
+                return page
+            entries, url = page
+            told = (entry for entry in entries if has_id(entry) and entry["id"] in wanted and tells_all(entry))
+            readings |= {entry["id"]: reading(entry) for entry in told}
+            if url is None or self._is_elsewhere(url) or readings.keys() == wanted:
+                break
+        return Survey(readings=readings)
+
+    def probe(self, model: str) -> Busy | Silent | None:
+        """Read the model's page: free, and it comes from where predictions are ordered."""
+        answer = free_answer(self._client.ask("GET", self._url(f"/v1/models/{quote(model, safe='/')}")))
+        return None if isinstance(answer, Refused) else answer
 
     def webhook_secret(self) -> str | Busy | Silent:
         """Fetch the account's signing key, ``whsec_…``."""
@@ -112,10 +127,10 @@ class Replicate:
         if complaint := signature.complaint(headers, body, secret=secret, now=now):
             return Forged(message=complaint)
         document = parsed(body)
-        if document is None or not _id(document):
+        if document is None or not has_id(document):
             return Forged(message="the webhook is signed, but it is no prediction")
         webhook_id = next(value for name, value in headers.items() if name.lower() == "webhook-id")
-        return WebhookNews(webhook_id=webhook_id, prediction_id=document["id"], answer=_reading(document))
+        return WebhookNews(webhook_id=webhook_id, prediction_id=document["id"], answer=reading(document))
 
     def download(self, url: str, path: Path, *, max_bytes: int) -> Fetched | Refused | Silent:
         """Fetch an output link; over http only where the account itself is (a simulator's)."""
@@ -129,10 +144,18 @@ class Replicate:
             return document
         if document.get("id") != prediction_id:
             return Silent(message="the answer is about another prediction")
-        return _reading(document)
+        return reading(document)
 
     def _url(self, path: str) -> str:
         return self._client.base_url + path
+
+    def _list_since(self, since: datetime) -> str:
+        created_after = since.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return self._url("/v1/predictions?" + urlencode({"created_after": created_after}))
+
+    def _is_elsewhere(self, url: str) -> bool:
+        """The token is for this host only."""
+        return urlsplit(url)[:2] != urlsplit(self._client.base_url)[:2]
 
 
 def _path(order: Order) -> str:
@@ -151,10 +174,10 @@ def _body(order: Order) -> dict[str, Any]:
 def _bought(reply: Reply | Failed) -> Accepted | Finished | Unknown:
     """Read the 2xx of a paying POST: anything with an id was bought, whatever else it says."""
     document = reply.document() if isinstance(reply, Reply) else None
-    if document is None or not _id(document):
+    if document is None or not has_id(document):
         return Unknown(message="the order was answered with something that is no prediction")
-    reading = _reading(document)
-    return reading if isinstance(reading, Finished) else Accepted(prediction_id=document["id"], raw=_raw(document))
+    told = reading(document)
+    return told if isinstance(told, Finished) else Accepted(prediction_id=document["id"], raw=kept_of(document))
 
 
 def _document(reply: Reply | Failed) -> dict[str, Any] | Refused | Busy | Silent:
@@ -175,94 +198,6 @@ def _page(reply: Reply | Failed) -> tuple[list[dict[str, Any]], str | None] | Bu
     if not isinstance(entries, list) or not isinstance(following, str | None):
         return Silent(message="the list of predictions can't be read")
     return [entry for entry in entries if isinstance(entry, dict)], following or None
-
-
-def _reading(document: Mapping[str, Any]) -> Reading:
-    """What a prediction's document says. An unknown status is work in progress: only time may end it."""
-    match document.get("status"):
-        case "starting":
-            return Working(prediction_id=document["id"], queued=True)
-        case "succeeded":
-            return _succeeded(document)
-        case "failed":
-            return _with_verdict_on_content(_refused("provider_error", _error(document), document))
-        case "canceled" | "aborted" as status:
-            return _refused("provider_cancelled", f"the provider ended the prediction: {status}", document)
-        case _:
-            return Working(prediction_id=document["id"], progress=_progress(document.get("logs")))
-
-
-def _succeeded(document: Mapping[str, Any]) -> Finished | Refused:
-    outputs = _outputs(document.get("output"))
-    if outputs:
-        return Finished(outputs=outputs, prediction_id=document["id"], raw=_raw(document))
-    if document.get("data_removed"):
-        return _refused("lost", "the provider has already removed the output", document)
-    return _refused("provider_error", "the prediction succeeded without an output", document)
-
-
-def _outputs(output: object) -> tuple[str, ...]:
-    """The links of an output: one string, a list of them, or an object that names them."""
-    match output:
-        case str():
-            candidates: list[object] = [output]
-        case list():
-            candidates = output
-        case dict():
-            candidates = list(output.values())
-        case _:
-            candidates = []
-    links = [link for link in candidates if isinstance(link, str) and link.startswith(("https://", "http://"))]
-    return tuple(link for link in links if len(link) <= downloads.MAX_URL and link.isprintable())[:MAX_OUTPUTS]
-
-
-def _progress(logs: object) -> int | None:
-    """The percentage of the last progress bar that the model's code printed."""
-    if not isinstance(logs, str):
-        return None
-    bars = (_PROGRESS.match(line) for line in reversed(re.split(r"[\r\n]", logs[-8192:])))
-    return next((min(int(bar[1]), 100) for bar in bars if bar), None)
-
-
-def _error(document: Mapping[str, Any]) -> str:
-    error = document.get("error")
-    return text(error) if isinstance(error, str) and error else "the prediction failed without a reason"
-
-
-def _refused(code: str, message: str, document: Mapping[str, Any]) -> Refused:
-    return Refused(code=code, message=message, retryable=True, raw=_raw(document))
-
-
-def _with_verdict_on_content(refused: Refused) -> Refused:
-    """The same refusal, or a moderation verdict, which no unchanged attempt can cure (R68)."""
-    if not _MODERATED.search(refused.message):
-        return refused
-    return Refused(code="moderated", message=refused.message, raw=refused.raw)
-
-
-def _raw(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The few fields worth keeping beside an attempt; never its links, which are keys to the files."""
-    named = ("id", "status", "error", "created_at", "started_at", "completed_at")
-    words = {name: document.get(name) for name in named}
-    kept: dict[str, Any] = {name: text(said) for name, said in words.items() if isinstance(said, str)}
-    metrics = document.get("metrics")
-    if isinstance(metrics, dict):
-        numbers = {text(name, 40): value for name, value in metrics.items() if isinstance(value, int | float)}
-        kept["metrics"] = dict(list(numbers.items())[:MAX_OUTPUTS])
-    return kept
-
-
-def _id(document: Mapping[str, Any]) -> bool:
-    given = document.get("id")
-    return isinstance(given, str) and _ID.fullmatch(given) is not None
-
-
-def _older(entry: Mapping[str, Any], since: datetime) -> bool:
-    try:
-        created_at = datetime.fromisoformat(entry["created_at"])
-    except (KeyError, TypeError, ValueError):
-        return False
-    return created_at.replace(tzinfo=created_at.tzinfo or UTC) < since
 
 
 def _canonical(given: Mapping[str, Any]) -> Any:
