@@ -1,13 +1,11 @@
 """What customers read: documents of jobs and clips, and the events that a watcher missed."""
 
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from pipeline.domain.answers import Reason
-from pipeline.domain.asset import State
 from pipeline.domain.document import ClipRow, JobRow, attempt_document, clip_document, job_document, job_summary
 from pipeline.domain.errors import NotFound
+from pipeline.places import placed
 from pipeline.services import Services
 
 
@@ -19,7 +17,7 @@ def job(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
 def snapshot(services: Services, owner_id: UUID, job_id: UUID) -> tuple[dict[str, Any], int]:
     """The job document and the number of the last event that it includes. Raises NotFound."""
     row = owned(services, owner_id, job_id)
-    clips = _placed(services, services.store.jobs.clips(job_id)[job_id])
+    clips = placed(services, services.store.jobs.clips(job_id)[job_id])
     # The number was read first: an event may be told twice after a snapshot, but never be missed.
     return job_document(row, clips, services.links), row.event_seq
 
@@ -37,7 +35,7 @@ def jobs(
 def clips(services: Services, owner_id: UUID, job_id: UUID, *, start: int = 0, limit: int = 50) -> dict[str, Any]:
     """A page of a job's clips in scene order. Raises NotFound."""
     row = owned(services, owner_id, job_id)
-    rows = _placed(services, services.store.jobs.clips(job_id)[job_id])[start : start + limit + 1]
+    rows = placed(services, services.store.jobs.clips(job_id)[job_id])[start : start + limit + 1]
     page = [clip_document(row, each, services.links) for each in rows[:limit]]
     return {"clips": page, **_next(rows, start, limit)}
 
@@ -67,7 +65,7 @@ def owned(services: Services, owner_id: UUID, job_id: UUID) -> JobRow:
 
 def owned_clip(services: Services, row: JobRow, index: int) -> ClipRow:
     """The clip of a scene. Raises NotFound."""
-    for each in _placed(services, services.store.jobs.clips(row.id)[row.id]):
+    for each in placed(services, services.store.jobs.clips(row.id)[row.id]):
         if each.index == index:
             return each
     raise NotFound(f"this job has no clip {index}; clips count from 0")
@@ -76,19 +74,3 @@ def owned_clip(services: Services, row: JobRow, index: int) -> ClipRow:
 def _next(rows: list[Any], start: int, limit: int) -> dict[str, Any]:
     more = len(rows) > limit
     return {"has_more": more, "next_start_index": start + limit if more else None}
-
-
-def _placed(services: Services, rows: list[ClipRow]) -> list[ClipRow]:
-    """Clips that wait for a slot with their place in line, read from the line itself since it changes all the time."""
-    waiting = [row for row in rows if _in_line(row)]
-    places: dict[UUID, int] = {}
-    for account in {row.account for row in waiting}:
-        places |= services.limiter.places(account, [row.id for row in waiting if row.account == account])
-    return [
-        replace(row, waiting={**(row.waiting or {}), "place": places.get(row.id)}) if _in_line(row) else row
-        for row in rows
-    ]
-
-
-def _in_line(row: ClipRow) -> bool:
-    return row.state is State.WAITING and row.waiting is not None and row.waiting["reason"] == Reason.SLOT

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -136,6 +137,18 @@ class Jobs:
         """
         with transaction(self.engine) as connection:
             return reopen(connection, job_id, clip_ids, replans or {})
+
+    def spent(self, owner_id: UUID, *, since: datetime) -> dict[str, tuple[int, int]]:
+        """What an owner has paid at each account, in cents: since then, and in all."""
+        lately = func.coalesce(func.sum(spend.c.cents).filter(spend.c.at >= since), 0)
+        query = (
+            select(attempts.c.account, lately, func.sum(spend.c.cents))
+            .join(attempts, attempts.c.id == spend.c.attempt_id)
+            .where(spend.c.owner_id == owner_id, spend.c.kind == "commit")
+            .group_by(attempts.c.account)
+        )
+        with transaction(self.engine) as connection:
+            return {account: (recent, total) for account, recent, total in connection.execute(query)}
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many jobs and assets are in each state, for the metrics."""

@@ -161,7 +161,7 @@ def clip_document(job: JobRow, clip: ClipRow, links: Links) -> dict[str, Any]:
         "sha256": clip.sha256,
         "error_message": clip.failure["message"] if clip.failure and clip.state is State.FAILED else None,
         "error": _error(job, clip),
-        "waiting": {**clip.waiting, "account": clip.account} if clip.waiting else None,
+        "waiting": {"account": clip.account, **clip.waiting} if clip.waiting else None,
         "retry_after_ms": 0 if clip.state in TERMINAL else retry_after_ms(job, [clip]),
         "created_at": stamp(clip.created_at),
         "updated_at": stamp(clip.updated_at),

@@ -22,6 +22,7 @@ class EventType(StrEnum):
     VIDEO_COMPLETE = "video_complete"
     VIDEO_FAILED = "video_failed"
     CLIP_WAITING = "clip_waiting"
+    LINE_MOVED = "line_moved"
     THUMBNAIL_READY = "thumbnail_ready"
     JOB_PROGRESS = "job_progress"
     JOB_COMPLETE = "job_complete"

@@ -17,8 +17,10 @@ Usual = Callable[[str], float]
 
 # What is left of a prediction that should have ended: a tenth of its age, so one that is far too late is no promise.
 _OVERDUE_SHARE = 0.1
-# Scores as the scripts write them: slots held for the weight first, then what was passed, to six digits.
+# Scores as line.lua writes them: slots held for the weight first, then what was passed and how much is left.
 _HELD_COUNTS = 1e10
+_HANDICAP = 1.5
+_MUCH = 16
 _DIGITS = 6
 _NOTHING = Share(held=0, passed=0.0, weight=1)
 
@@ -53,14 +55,14 @@ def closed(account: AccountView) -> tuple[float, Reason | None]:
 
 
 class _Contender:
-    """An owner or a job of whom somebody waits; ``name`` decides among equals."""
+    """An owner or a job of whom somebody waits; ``name`` decides among equals, and ``left`` is what still waits."""
 
-    __slots__ = ("entry", "held", "jobs", "name", "passed", "scenes", "waiting", "weight")
+    __slots__ = ("entry", "held", "jobs", "left", "name", "passed", "scenes", "weight")
 
     def __init__(self, name: str, share: Share) -> None:
         self.name = name
         self.held, self.passed, self.weight = share.held, share.passed, max(share.weight, 1)
-        self.waiting, self.entry = 0, -1
+        self.left, self.entry = 0, -1
         self.jobs = _Contest()  #: of an owner
         self.scenes: list[Waiter] = []  #: of a job, the last one first
 
@@ -69,27 +71,26 @@ class _Contest:
     """Whose turn it is among contenders; an entry whose contender has a newer one is skipped."""
 
     def __init__(self) -> None:
+        self.size = 0  #: how many contend
         self._heap: list[tuple[float, str, int, _Contender]] = []
         self._entries = count()
 
-    def enter(self, contender: _Contender) -> None:
-        """Stand where the score says, unless nobody waits any more."""
-        if contender.waiting:
-            contender.entry = next(self._entries)
-            score = round(contender.held * _HELD_COUNTS / contender.weight + contender.passed, _DIGITS)
-            heappush(self._heap, (score, contender.name, contender.entry, contender))
+    def enter(self, contender: _Contender, left: int) -> None:
+        """Stand where the score says, while anything is left."""
+        contender.entry = next(self._entries)
+        self.size += (left > 0) - (contender.left > 0)
+        contender.left = left
+        if left:
+            handicap = _HANDICAP * (min(left, _MUCH) - 1) / _MUCH
+            score = contender.held * _HELD_COUNTS / contender.weight + contender.passed + handicap / contender.weight
+            heappush(self._heap, (round(score, _DIGITS), contender.name, contender.entry, contender))
 
-    def serve(self) -> _Contender:
-        """Give a slot to whose turn it is."""
+    def first(self) -> _Contender:
+        """Whose turn it is; it is out until it enters again."""
         while True:
             _, _, entry, contender = heappop(self._heap)
             if contender.entry == entry:
-                break
-        contender.waiting -= 1
-        contender.held += 1
-        contender.passed = round(contender.passed + 1 / contender.weight, _DIGITS)
-        self.enter(contender)
-        return contender
+                return contender
 
 
 class _Line:
@@ -102,34 +103,46 @@ class _Line:
         for waiter in sorted(view.waiting, key=lambda each: (each.index, str(each.asset_id)), reverse=True):
             self._line_up(waiter, view)
         for job in self._jobs.values():
-            self._owners[job.scenes[0].owner_id].jobs.enter(job)
-        for owner in self._owners.values():
-            self._contest.enter(owner)
+            self._owners[job.scenes[0].owner_id].jobs.enter(job, len(job.scenes))
+        for job in self._jobs.values():
+            self._enter(self._owners[job.scenes[0].owner_id], job.left)
 
     def next(self) -> Waiter:
         """Whose turn it is; they hold a slot from now on."""
-        return self._contest.serve().jobs.serve().scenes.pop()
+        owner = self._contest.first()
+        job = owner.jobs.first()
+        waiter = job.scenes.pop()
+        for each in (owner, job):
+            each.held += 1
+            each.passed = round(each.passed + 1 / each.weight, _DIGITS)
+        owner.jobs.enter(job, len(job.scenes))
+        self._enter(owner, job.left)
+        return waiter
 
     def left(self, leaver: Waiter | Holding) -> None:
         """A slot was given back: that owner and that job are nearer to their turn."""
         owner, job = self._owners.get(leaver.owner_id), self._jobs.get(leaver.job_id)
-        if owner and job:
+        if owner is None:
+            return
+        if job:
             job.held -= 1
-            owner.jobs.enter(job)
-        if owner:
-            owner.held -= 1
-            self._contest.enter(owner)
+            owner.jobs.enter(job, job.left)
+        owner.held -= 1
+        self._enter(owner, job.left if job else 0)
+
+    def _enter(self, owner: _Contender, left: int) -> None:
+        """As in the scripts, only who has a single job can have little left; ``left`` is what is left of one of them."""
+        jobs = owner.jobs.size
+        self._contest.enter(owner, left if jobs == 1 and left else jobs * _MUCH)
 
     def _line_up(self, waiter: Waiter, view: View) -> None:
-        if (owner := self._owners.get(waiter.owner_id)) is None:
-            owner = _Contender(str(waiter.owner_id), view.owners.get(waiter.owner_id, _NOTHING))
-            self._owners[waiter.owner_id] = owner
+        if waiter.owner_id not in self._owners:
+            share = view.owners.get(waiter.owner_id, _NOTHING)
+            self._owners[waiter.owner_id] = _Contender(str(waiter.owner_id), share)
         if (job := self._jobs.get(waiter.job_id)) is None:
             # Among equal jobs of an owner the older one goes first.
             name = f"{waiter.job_came_ms:014d}.{waiter.job_id}"
             job = self._jobs[waiter.job_id] = _Contender(name, view.jobs.get(waiter.job_id, _NOTHING))
-        owner.waiting += 1
-        job.waiting += 1
         job.scenes.append(waiter)
 
 

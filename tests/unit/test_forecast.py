@@ -224,64 +224,8 @@ def test_the_scenes_of_a_job_come_in_their_order(line: View) -> None:
                 assert found[one.asset_id].place < found[other.asset_id].place
 
 
-@given(lines())
-def test_the_order_is_that_of_the_rule_applied_to_everybody_each_time(line: View) -> None:
-    assert [each for each, _ in told(line)] == list(by_the_rule(line))
-
-
 @given(lines(), st.floats(1, 50))
 def test_a_longer_block_makes_nobody_wait_less(line: View, more: float) -> None:
     paused = {name: replace(each, blocked_seconds=each.blocked_seconds + more) for name, each in line.accounts.items()}
     for (_, sooner), (_, later) in zip(told(line), told(replace(line, accounts=paused)), strict=True):
         assert (later or 0.0) >= (sooner or 0.0)
-
-
-def by_the_rule(line: View) -> Iterable[UUID]:
-    """The fair order without any cleverness: at each slot everybody is compared with everybody."""
-    waiting, ends = list(line.waiting), ends_of(line)
-    held = Counter({each: share.held for each, share in (*line.owners.items(), *line.jobs.items())})
-    shares = {**line.owners, **line.jobs}
-    passed = {each: share.passed for each, share in shares.items()}
-
-    def score(id_: UUID) -> float:
-        return round(held[id_] * 1e10 / shares[id_].weight + passed[id_], 6)
-
-    while waiting:
-        ends.sort(key=lambda end: end[0])
-        seconds, leaver, opens = ends.pop(0)
-        if leaver:
-            held.subtract([leaver.owner_id, leaver.job_id])
-        if not opens:
-            continue
-        best = min(
-            waiting,
-            key=lambda each: (
-                (score(each.owner_id), str(each.owner_id)),
-                (score(each.job_id), each.job_came_ms, str(each.job_id)),
-                each.index,
-            ),
-        )
-        waiting.remove(best)
-        for id_ in (best.owner_id, best.job_id):
-            held[id_] += 1
-            passed[id_] = round(passed[id_] + 1 / shares[id_].weight, 6)
-        ends.append((seconds + USUAL[best.model], best, True))
-        yield best.asset_id
-
-
-def ends_of(line: View) -> list[tuple[float, Waiter | Holding | None, bool]]:
-    """When slots are given back, by whom, and whether they can be given again; the earliest first among equals."""
-    ends: list[tuple[float, Waiter | Holding | None, bool]] = []
-    for name, each in line.accounts.items():
-        mine = [
-            (max(USUAL[one.model] - one.held_seconds, 0.1 * max(USUAL[one.model], one.held_seconds)), one)
-            for one in line.holding
-            if one.account == name
-        ]
-        ends += [(each.blocked_seconds, None, True)] * max(each.slots - len(mine), 0)
-        for number, (left, one) in enumerate(sorted(mine, key=lambda end: end[0])):
-            given_again = number >= len(mine) - each.slots
-            ends.append((left, one, given_again and left >= each.blocked_seconds))
-            if given_again and left < each.blocked_seconds:
-                ends.append((each.blocked_seconds, None, True))
-    return ends
