@@ -7,7 +7,7 @@ renders longer than usual moves the others.
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from pipeline.domain.answers import Reason
@@ -55,27 +55,28 @@ def closed(account: AccountView) -> tuple[float, Reason | None]:
 
 
 class _Contender:
-    """An owner or a job of whom somebody waits; ``name`` decides among equals, and ``left`` is what still waits."""
+    """Somebody of whom others wait; ``name`` decides among equals, and ``left`` is how many still wait."""
 
-    __slots__ = ("entry", "held", "jobs", "left", "name", "passed", "scenes", "weight")
+    __slots__ = ("entry", "held", "left", "name", "passed", "weight")
 
     def __init__(self, name: str, share: Share) -> None:
         self.name = name
         self.held, self.passed, self.weight = share.held, share.passed, max(share.weight, 1)
         self.left, self.entry = 0, -1
-        self.jobs = _Contest()  #: of an owner
-        self.scenes: list[Waiter] = []  #: of a job, the last one first
 
 
-class _Contest:
+_C = TypeVar("_C", bound=_Contender)
+
+
+class _Contest(Generic[_C]):
     """Whose turn it is among contenders; an entry whose contender has a newer one is skipped."""
 
     def __init__(self) -> None:
         self.size = 0  #: how many contend
-        self._heap: list[tuple[float, str, int, _Contender]] = []
+        self._heap: list[tuple[float, str, int, _C]] = []
         self._entries = count()
 
-    def enter(self, contender: _Contender, left: int) -> None:
+    def enter(self, contender: _C, left: int) -> None:
         """Stand where the score says, while anything is left."""
         contender.entry = next(self._entries)
         self.size += (left > 0) - (contender.left > 0)
@@ -85,7 +86,7 @@ class _Contest:
             score = contender.held * _HELD_COUNTS / contender.weight + contender.passed + handicap / contender.weight
             heappush(self._heap, (round(score, _DIGITS), contender.name, contender.entry, contender))
 
-    def first(self) -> _Contender:
+    def first(self) -> _C:
         """Whose turn it is; it is out until it enters again."""
         while True:
             _, _, entry, contender = heappop(self._heap)
@@ -93,13 +94,33 @@ class _Contest:
                 return contender
 
 
+class _Job(_Contender):
+    """A job; its scenes, the last one first."""
+
+    __slots__ = ("scenes",)
+
+    def __init__(self, name: str, share: Share) -> None:
+        super().__init__(name, share)
+        self.scenes: list[Waiter] = []
+
+
+class _Owner(_Contender):
+    """An owner, in whom jobs contend."""
+
+    __slots__ = ("jobs",)
+
+    def __init__(self, name: str, share: Share) -> None:
+        super().__init__(name, share)
+        self.jobs = _Contest[_Job]()
+
+
 class _Line:
     """Who waits: owners, in them jobs, in them scenes."""
 
     def __init__(self, view: View) -> None:
-        self._owners: dict[UUID, _Contender] = {}
-        self._jobs: dict[UUID, _Contender] = {}
-        self._contest = _Contest()
+        self._owners: dict[UUID, _Owner] = {}
+        self._jobs: dict[UUID, _Job] = {}
+        self._contest = _Contest[_Owner]()
         for waiter in sorted(view.waiting, key=lambda each: (each.index, str(each.asset_id)), reverse=True):
             self._line_up(waiter, view)
         for job in self._jobs.values():
@@ -130,19 +151,19 @@ class _Line:
         owner.held -= 1
         self._enter(owner, job.left if job else 0)
 
-    def _enter(self, owner: _Contender, left: int) -> None:
-        """As in the scripts, only who has a single job can have little left; ``left`` is what is left of one of them."""
+    def _enter(self, owner: _Owner, left: int) -> None:
+        """As in the scripts, only who has a single job can have little left: what is left of the one that moved."""
         jobs = owner.jobs.size
         self._contest.enter(owner, left if jobs == 1 and left else jobs * _MUCH)
 
     def _line_up(self, waiter: Waiter, view: View) -> None:
         if waiter.owner_id not in self._owners:
             share = view.owners.get(waiter.owner_id, _NOTHING)
-            self._owners[waiter.owner_id] = _Contender(str(waiter.owner_id), share)
+            self._owners[waiter.owner_id] = _Owner(str(waiter.owner_id), share)
         if (job := self._jobs.get(waiter.job_id)) is None:
             # Among equal jobs of an owner the older one goes first.
             name = f"{waiter.job_came_ms:014d}.{waiter.job_id}"
-            job = self._jobs[waiter.job_id] = _Contender(name, view.jobs.get(waiter.job_id, _NOTHING))
+            job = self._jobs[waiter.job_id] = _Job(name, view.jobs.get(waiter.job_id, _NOTHING))
         job.scenes.append(waiter)
 
 
