@@ -162,12 +162,11 @@ def _ffmpeg(parts: "Services") -> Finding:
 
 
 def _wishes(read: "Settings", parts: "Services") -> Iterator[Finding]:
-    for account in parts.catalogue.accounts.values():
-        if account.name in parts.providers:
-            yield _good("provider", f"{account.name} has a key")
-        else:
-            variable = f"{account.provider.upper()}_API_TOKEN"
-            yield _note("provider", f"{account.name} has no key: set {variable}, or nothing can be ordered there")
+    for provider in parts.catalogue.accounts:
+        yield from (_good("provider", f"{account} has a key") for account in parts.accounts(provider))
+        if not parts.accounts(provider):
+            variable = f"{provider.upper()}_API_TOKEN"
+            yield _note("provider", f"{provider} has no key: set {variable}, or nothing can be ordered there")
     if not read.public_url:
         yield _note("webhooks", "PUBLIC_URL is not set: providers can't call back, so every prediction is polled")
 

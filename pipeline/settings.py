@@ -1,6 +1,7 @@
 """Every environment variable, read once; ``.env.example`` documents each."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -9,6 +10,10 @@ from urllib.parse import urlsplit
 from pipeline.domain.errors import SettingsError
 
 _MIN_SECRET_LENGTH = 32
+_ACCOUNT_NAME = re.compile(r"[a-z0-9-]+")
+
+#: More accounts of a provider: their tokens by their names.
+Tokens = Mapping[str, str]
 
 
 def _secret() -> Any:
@@ -33,9 +38,11 @@ class Settings:
     secret_key: str = _secret()
     public_url: str = ""
     replicate_api_token: str = _secret()
+    replicate_accounts: Tokens = field(default_factory=dict, repr=False)
     replicate_base_url: str = ""
     replicate_webhook_secret: str = _secret()
     replicate_max_in_flight: int = 0
+    replicate_ceiling_in_flight: int = 0
     video_generator_duration_buffer: float = 1.25
     clip_max_attempts: int = 3
     settle_absent_after_seconds: float = 0.0
@@ -59,7 +66,23 @@ class Settings:
         return missing
 
 
-_PARSERS: dict[Any, Callable[[str], object]] = {str: str.strip, int: int, float: float}
+def _tokens(told: str) -> Tokens:
+    """``studio=r8_…,archive=r8_…`` as a mapping. Raises ValueError where it is anything else."""
+    pairs = [each.partition("=")[::2] for each in told.split(",")]
+    found = {name.strip(): token.strip() for name, token in pairs}
+    whole = all(_ACCOUNT_NAME.fullmatch(name) and token for name, token in found.items())
+    if not whole or not len(pairs) == len(found) == len(set(found.values())):
+        raise ValueError
+    return found
+
+
+_NUMBER = "a number"
+_PARSERS: dict[Any, tuple[Callable[[str], object], str]] = {
+    str: (str.strip, "text"),
+    int: (int, _NUMBER),
+    float: (float, _NUMBER),
+    Tokens: (_tokens, "a list like name=token,name=token, with names of a-z, 0-9 and -, and nothing twice"),
+}
 
 
 def read(environment: Mapping[str, str] | None = None) -> Settings:
@@ -71,10 +94,11 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         told = source.get(each.name.upper(), "").strip()
         if not told:
             continue
+        parse, wanted = _PARSERS[each.type]
         try:
-            values[each.name] = _PARSERS[each.type](told)
+            values[each.name] = parse(told)
         except ValueError:
-            complaints.append(f"{each.name.upper()} is not a number")
+            complaints.append(f"{each.name.upper()} is not {wanted}")
     settings = Settings(**values)
     if complaints := complaints + settings.complaints():
         raise SettingsError("; ".join(complaints))

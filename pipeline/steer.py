@@ -128,7 +128,7 @@ def _replanned(services: Services, job: JobRow, clip: ClipRow, changes: Changes)
     scene |= {"model": changes.model} if changes.model is not None else {}
     spec, shot = _planned(services, {**job.spec, "scenes": [scene], "min_clips": 1, "budget_cents": None})
     account = services.account(services.catalogue.model(shot.model))
-    services.provider(account.name)
+    services.require_account(account.provider)
     return Replan(
         description=spec.scenes[0].description,
         model=shot.model,

@@ -71,8 +71,8 @@ def complete(known: Mapping[str, str], addresses: Addresses, folder: Path) -> di
 
 
 def has_provider(environment: Mapping[str, str]) -> bool:
-    """Whether the caller brought a provider's key: then nothing is simulated."""
-    return bool(environment.get("REPLICATE_API_TOKEN"))
+    """Whether the caller brought a key of a provider: then nothing is simulated."""
+    return bool(environment.get("REPLICATE_API_TOKEN") or environment.get("REPLICATE_ACCOUNTS"))
 
 
 def provider(known: Mapping[str, str], addresses: Addresses, folder: Path) -> dict[str, str]:

@@ -55,6 +55,13 @@ def complaints(text: str) -> str:
     return "\n".join(caught.value.complaints)
 
 
+@pytest.mark.requirement("R23")
+@pytest.mark.parametrize(("told", "slots"), [("max_in_flight = 2\n", 2), ("", 3)])
+def test_an_account_may_have_three_predictions_in_flight_unless_it_says_otherwise(told: str, slots: int) -> None:
+    catalogue = load({"acme.toml": ACCOUNT.replace("max_in_flight = 2\n", told) + row()})
+    assert catalogue.accounts["acme"].max_in_flight == slots
+
+
 @pytest.mark.requirement("R43")
 @pytest.mark.parametrize(("target", "asked"), [(4, 5.0), (5, 6.25), (7.9, 9.875), (8.1, 10), (10, 10), (0.4, 1)])
 def test_a_continuous_model_is_asked_for_the_target_and_a_quarter_up_to_ten_seconds(
