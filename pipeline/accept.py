@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import random
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +14,11 @@ from pipeline.domain.job import JobState
 from pipeline.domain.order import Plan, Shot, plan
 from pipeline.domain.spec import JobSpec, parse_job
 from pipeline.services import Services
+
+# Jobs that come together are started within this time, not all at once.
+_SPREAD = timedelta(seconds=2)
+# So many are no crowd, and enough to keep every account busy at once.
+_TOGETHER = 20
 
 
 def accept(services: Services, *, owner_id: UUID, body: Any, idempotency_key: str | None = None) -> dict[str, Any]:
@@ -25,7 +32,7 @@ def accept(services: Services, *, owner_id: UUID, body: Any, idempotency_key: st
     # A request that came before names a job that may have moved on; a fresh one needs no second look.
     known = services.store.jobs.read(job_id, owner_id) if job_id != job.id else None
     if known is None:
-        services.carrier.start(job_id)
+        services.carrier.start(job_id, delay=_delay(services))
     return {
         "id": str(job_id),
         "state": known.state if known else JobState.QUEUED,
@@ -51,9 +58,16 @@ def estimate(services: Services, body: Any) -> dict[str, Any]:
 def _planned(services: Services, body: Any) -> tuple[JobSpec, Plan]:
     spec = parse_job(body)
     planned = plan(spec, services.catalogue, duration_buffer=services.settings.video_generator_duration_buffer)
-    for shot in planned.shots:
-        services.provider(services.account(services.catalogue.model(shot.model)).name)
+    for provider in {services.catalogue.model(shot.model).provider for shot in planned.shots}:
+        services.require_account(provider)
     return spec, planned
+
+
+def _delay(services: Services) -> timedelta:
+    """Nothing for a job that comes alone, a throw of the dice for one of many (R25)."""
+    if services.arrivals.count(_SPREAD) <= _TOGETHER:
+        return timedelta(0)
+    return _SPREAD * random.random()  # noqa: S311 - dice, not secrets
 
 
 def _new_job(services: Services, owner_id: UUID, spec: JobSpec, planned: Plan) -> NewJob:

@@ -1,6 +1,7 @@
 """How work is carried to workers: the promise that the worker's dispatch keeps, so that no use case knows Celery."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -10,8 +11,12 @@ from pipeline.domain.member import Member
 class Carrier(Protocol):
     """Every message is a hint: losing or repeating one is harmless, so no method raises when it can't be sent."""
 
-    def start(self, job_id: UUID) -> None:
-        """Somebody should start the newest round of this job."""
+    def start(self, job_id: UUID, *, delay: timedelta = timedelta(0)) -> None:
+        """Somebody should start the newest round of this job, now or after a delay."""
+        ...
+
+    def turn(self, provider: str, wait_seconds: float) -> None:
+        """Somebody should give out this provider's free slots after so long, or sooner."""
         ...
 
     def open(self, job_id: UUID, round_: int, size: int) -> bool:

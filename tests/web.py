@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -30,10 +31,15 @@ class RecordingCarrier:
     """Remembers what would have been published."""
 
     started: list[UUID] = field(default_factory=list)
+    delays: list[timedelta] = field(default_factory=list)
     woken: list[UUID] = field(default_factory=list)
 
-    def start(self, job_id: UUID) -> None:
+    def start(self, job_id: UUID, *, delay: timedelta = timedelta(0)) -> None:
         self.started.append(job_id)
+        self.delays.append(delay)
+
+    def turn(self, provider: str, wait_seconds: float) -> None:
+        raise NotImplementedError((provider, wait_seconds))
 
     def open(self, job_id: UUID, round_: int, size: int) -> bool:
         raise NotImplementedError((job_id, round_, size))
