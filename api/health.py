@@ -13,6 +13,7 @@ from api.context import services
 from pipeline.domain.asset import State
 from pipeline.domain.errors import Unavailable
 from pipeline.domain.job import JobState
+from pipeline.places import line
 from pipeline.services import Services
 
 health = Blueprint("health", __name__)
@@ -37,8 +38,8 @@ def readyz() -> tuple[Response, int]:
 @health.get("/metrics")
 @allow(Policy.KEY)
 def metrics() -> Response:
-    """The figures of this process, and how many jobs and assets are in each state."""
-    text = generate_latest(REGISTRY) + generate_latest(Counts(services()))
+    """The figures of this process, how many jobs and assets are in each state, and how accounts and lines stand."""
+    text = b"".join(generate_latest(each) for each in (REGISTRY, Counts(services()), Lines(services())))
     return Response(text, content_type=CONTENT_TYPE_LATEST)
 
 
@@ -58,3 +59,25 @@ class Counts(Collector):
             for state in states:
                 gauge.add_metric([state], counted.get((table, state), 0))
             yield gauge
+
+
+class Lines(Collector):
+    """Gauges that Redis knows, read when somebody looks."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        slots = GaugeMetricFamily("dailies_slots", "Slots of an account, by what they are.", labels=["account", "what"])
+        blocked = GaugeMetricFamily("dailies_blocked_seconds", "How long an account is paused yet.", labels=["account"])
+        waiting = GaugeMetricFamily("dailies_line", "How many assets wait for a provider.", labels=["provider"])
+        for provider in self._services.catalogue.accounts:
+            if (view := line(self._services, provider).view) is None:
+                continue
+            waiting.add_metric([provider], len(view.waiting))
+            for name, each in view.accounts.items():
+                told = {"in_use": each.in_flight, "limit": each.slots, "set": each.set_slots, "ceiling": each.ceiling}
+                for what, number in told.items():
+                    slots.add_metric([name, what], number)
+                blocked.add_metric([name], each.blocked_seconds)
+        yield from (slots, blocked, waiting)

@@ -63,3 +63,4 @@ def test_figures_without_a_database_are_those_of_the_process() -> None:
     assert told.status_code == 200
     assert "dailies_request_seconds" in told.text
     assert "dailies_jobs{" not in told.text
+    assert "dailies_slots{" not in told.text
