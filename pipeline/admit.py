@@ -3,6 +3,7 @@
 from pipeline.domain.answers import Answer, Busy, Reason, Refused
 from pipeline.domain.errors import Unavailable
 from pipeline.domain.hold import Hold
+from pipeline.heed import held_back
 from pipeline.limits.limiter import REDIS_DOWN_SECONDS
 from pipeline.services import Services
 from pipeline.turn import admit as admitted
@@ -17,6 +18,6 @@ def admit(services: Services, hold: Hold) -> Answer:
         return Refused(code="rejected_input", message=f"the catalogue has no model {hold.model} any more")
     services.require_account(hold.provider)
     try:
-        return admitted(services, hold)
+        return held_back(services, hold) or admitted(services, hold)
     except Unavailable:
         return Busy(reason=Reason.REDIS_DOWN, wait_seconds=REDIS_DOWN_SECONDS)

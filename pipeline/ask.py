@@ -10,7 +10,7 @@ from pipeline.domain.attempt import Attempt
 from pipeline.domain.errors import DailiesError
 from pipeline.domain.hold import Hold
 from pipeline.fetch import fetch
-from pipeline.heed import asked, paused
+from pipeline.heed import asked, ordered, paused
 from pipeline.look import look
 from pipeline.providers.protocol import Order
 from pipeline.services import Services
@@ -64,7 +64,7 @@ def _submit(services: Services, hold: Hold, attempt: Attempt) -> Answer:
         cancel_after_seconds=int(2 * model.hard_limit_seconds),
     )
     answer: Answer = services.provider(hold.account).submit(order)
-    return paused(services, hold, answer)
+    return ordered(services, hold, answer)
 
 
 def _attempt(hold: Hold) -> Attempt:

@@ -1,26 +1,68 @@
 """Take a provider at its word: a free call keeps within the account's window, and one "not now" pauses the account."""
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
 from pipeline import metrics
-from pipeline.domain.answers import Answer, Busy, Reason
+from pipeline.domain.answers import Answer, Busy, Reason, Silent
 from pipeline.domain.hold import Hold
+from pipeline.limits.breaker import Circuit
+from pipeline.outage import circuits, counted, probed
 from pipeline.services import Services
+from pipeline.turn import turn
+
+# Those who were held together come back over so many seconds.
+_SPREAD_SECONDS = 0.5
 
 
 def asked(services: Services, hold: Hold, question: Callable[[], Answer]) -> Answer:
     """The answer to a question that is free, but counts against the account's window."""
     if held := services.limiter.ask(services.pool(hold.provider), hold.account):
-        return held
-    return paused(services, hold, question())
+        return replace(held, wait_seconds=(held.wait_seconds or 0) + random.uniform(0, _SPREAD_SECONDS))  # noqa: S311
+    answer = question()
+    counted(services, hold, answer, paid=False)
+    return paused(services, hold, answer)
+
+
+def ordered(services: Services, hold: Hold, answer: Answer) -> Answer:
+    """The answer to an order, the one call that costs money."""
+    counted(services, hold, answer, paid=True)
+    return paused(services, hold, answer)
 
 
 def paused(services: Services, hold: Hold, answer: Answer) -> Answer:
     """One 429 pauses the whole account, so that it costs one request and not one per scene (R10)."""
     if isinstance(answer, Busy) and answer.reason is Reason.BLOCKED:
-        wait_seconds = answer.wait_seconds or services.policy(hold.model).blocked_default.total_seconds()
+        told_seconds = answer.wait_seconds or services.policy(hold.model).blocked_default.total_seconds()
+        # Whoever else was told the same, elsewhere, must not come back at the same moment.
+        wait_seconds = told_seconds + random.uniform(0.1, max(0.1, told_seconds / 10))  # noqa: S311 - not a secret
         metrics.PROVIDER_BUSY.labels(account=hold.account).inc()
         services.limiter.block(hold.provider, hold.account, wait_seconds)
         return replace(answer, wait_seconds=wait_seconds)
     return answer
+
+
+def held_back(services: Services, hold: Hold) -> Busy | None:
+    """What keeps an asset from being ordered while its model fails; None when it may be.
+
+    After a breaker's pause one asset makes a call that costs nothing: nobody pays to find out.
+    """
+    gate = services.breaker.gate(circuits(services, hold))
+    wait_seconds = _probe(services, hold, gate.to_probe) if gate.to_probe else gate.wait_seconds
+    if gate.closed or not wait_seconds:
+        return None
+    turn(services, hold.provider, leave=[hold.asset_id])
+    return Busy(reason=Reason.BREAKER, wait_seconds=wait_seconds, about_seconds=wait_seconds)
+
+
+def _probe(services: Services, hold: Hold, circuit: Circuit) -> float:
+    """Ask the provider for the model's page; for how long nobody may order it yet, 0 when it is well."""
+    there = replace(hold, account=circuit.account)
+    if held := services.limiter.ask(services.pool(hold.provider), circuit.account):
+        services.breaker.unprobed(circuit)
+        return held.wait_seconds or _SPREAD_SECONDS
+    found = services.provider(circuit.account).probe(services.catalogue.model(hold.model).provider_model)
+    if isinstance(found, Busy):
+        paused(services, there, found)
+    return probed(services, hold, circuit, answered=not isinstance(found, Silent) or not found.outage)

@@ -8,6 +8,12 @@ STEPS = Counter(
 STEP_ERRORS = Counter("dailies_step_errors", "Steps that ended in an error of ours, by its class.", ["error"])
 STALE_CLAIMS = Counter("dailies_stale_claims", "Writes that came too late and changed nothing.")
 PROVIDER_BUSY = Counter("dailies_provider_busy", "Times a provider said: not now (429 and its kin).", ["account"])
+BREAKER_OPENINGS = Counter(
+    "dailies_breaker_openings", "Times a model failed so often that its orders were stopped.", ["account", "model"]
+)
+BREAKER_PROBES = Counter(
+    "dailies_breaker_probes", "Free calls that asked whether a model is well again.", ["account", "model", "verdict"]
+)
 LESSONS = Counter(
     "dailies_lessons", "Times an account's limit was learned anew, by what taught it.", ["account", "why"]
 )

@@ -88,6 +88,17 @@ class Lines:
             rows = connection.execute(query).all()
         return {id_ for id_, _ in rows}, {id_ for id_, reason in rows if reason in IN_LINE}
 
+    def held(self, provider: str, model: str, reason: Reason) -> list[UUID]:
+        """The assets of a model that wait for this reason."""
+        query = select(assets.c.id).where(
+            assets.c.provider == provider,
+            assets.c.model == model,
+            assets.c.state == State.WAITING,
+            assets.c.waiting["reason"].astext == reason,
+        )
+        with transaction(self.engine) as connection:
+            return list(connection.execute(query).scalars())
+
     def providers_in_use(self) -> list[str]:
         """Providers that have an asset which is not over."""
         query = select(assets.c.provider).where(assets.c.state.not_in(list(TERMINAL))).distinct()

@@ -31,9 +31,10 @@ end
 local function known(asset)
   local told = redis.call('HGET', key('who'), asset)
   if not told then return nil end
-  local owner, job, _, owner_weight, job_weight, index =
+  local owner, job, model, owner_weight, job_weight, index =
     string.match(told, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
-  return {owner = owner, job = job, owner_weight = tonumber(owner_weight), job_weight = tonumber(job_weight), index = index}
+  return {owner = owner, job = job, model = model, owner_weight = tonumber(owner_weight),
+    job_weight = tonumber(job_weight), index = index}
 end
 
 -- Fewest slots held for the weight first; among equals whoever was passed over most, and rather one with little left.
@@ -219,10 +220,20 @@ local function room(account)
   return free / most, nil, 0
 end
 
--- The account with the most room; without any: why the one that will be free first is not, and when (0: at a release).
-local function best()
-  local chosen, most, why, soonest = nil, 0, 'slot', 0
+-- The accounts where the model does not fail just now; all of them where it fails at each.
+local function well(model)
+  local found = {}
   for _, account in ipairs(pool.accounts) do
+    local open = redis.call('HGET', key('breaker', account.name, model), 'opened_until')
+    if tonumber(open or '0') == 0 then found[#found + 1] = account end
+  end
+  return #found > 0 and found or pool.accounts
+end
+
+-- The account with the most room; without any: why the one that will be free first is not, and when (0: at a release).
+local function best(model)
+  local chosen, most, why, soonest = nil, 0, 'slot', 0
+  for _, account in ipairs(#pool.accounts > 1 and well(model) or pool.accounts) do
     local free, reason, wait = room(account)
     if free > most then chosen, most = account, free end
     if reason and (soonest == 0 and (wait > 0 or why == 'slot') or wait > 0 and wait < soonest) then
@@ -247,7 +258,7 @@ local function give()
   while true do
     local asset, who = first()
     if not asset then return heads, nil, 0 end
-    local account, why, wait = best()
+    local account, why, wait = best(who.model)
     if not account then return heads, why, wait end
     redis.call('ZREM', key('assets', who.job), asset)
     redis.call('ZADD', key('reserved', account.name), now + pool.reserve, asset)

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from redis import Redis
 
+from pipeline.domain.answers import Granted
+from pipeline.domain.line import Waiter
 from pipeline.limits.breaker import (
     FAILURES_IN_A_ROW,
     FIRST_PAUSE_SECONDS,
@@ -21,6 +24,8 @@ from pipeline.limits.breaker import (
     Circuit,
     Gate,
 )
+from pipeline.limits.limiter import Limiter
+from pipeline.limits.pool import AccountLimits, Pool, Window
 
 CIRCUIT = Circuit(provider="acme", account="acme", model="acme/film")
 OTHER_MODEL = replace(CIRCUIT, model="acme/short")
@@ -105,6 +110,37 @@ def test_a_model_and_an_account_fail_for_themselves(breaker: Breaker) -> None:
     opened(breaker)
     assert not is_open(breaker, OTHER_MODEL)
     assert breaker.gate([CIRCUIT, OTHER_ACCOUNT]).closed == (OTHER_ACCOUNT,)
+
+
+def test_of_the_accounts_of_a_pool_those_are_used_where_the_model_does_not_fail(breaker: Breaker, redis: Redis) -> None:
+    window = Window(name="create", requests=1000, seconds=60)
+    names = (CIRCUIT.account, OTHER_ACCOUNT.account)
+    limits = [
+        AccountLimits(account=name, slots=2, floor=1, ceiling=2, gap_seconds=0, orders=(window,), asks=window)
+        for name in names
+    ]
+    pool, limiter = Pool("acme", tuple(limits)), Limiter(redis)
+    limiter.restore(pool, [], {})
+
+    def granted(model: str) -> str | None:
+        waiter = Waiter(
+            asset_id=uuid4(),
+            owner_id=uuid4(),
+            job_id=uuid4(),
+            model=model,
+            index=0,
+            job_came_ms=1_700_000_000_000,
+            owner_weight=1,
+            job_weight=1,
+        )
+        told = limiter.acquire(pool, waiter, holder=f"{waiter.asset_id}:1").answer
+        return told.account if isinstance(told, Granted) else None
+
+    opened(breaker)
+    assert [granted(CIRCUIT.model) for _ in range(2)] == [OTHER_ACCOUNT.account] * 2
+    assert granted(OTHER_MODEL.model) == CIRCUIT.account
+    calls(breaker, "x" * FAILURES_IN_A_ROW, circuit=OTHER_ACCOUNT)
+    assert granted(CIRCUIT.model) == CIRCUIT.account, "whom to hold back is not the line's to say"
 
 
 def test_while_it_is_open_everybody_is_told_when_to_look_again_and_nobody_probes(breaker: Breaker) -> None:
