@@ -1,6 +1,9 @@
 """Celery's settings, loaded by name. Figures and reasons: docs/architecture.md and docs/decisions.md."""
 
+from pipeline.domain.catalogue import load
+from pipeline.services import catalogue_texts
 from pipeline.settings import read
+from worker.queues import CONTROL, MEDIA, queues
 
 _settings = read()
 
@@ -30,16 +33,12 @@ task_retry_on_worker_lost = False
 task_serializer = "json"
 result_serializer = "json"
 accept_content = ["json"]
-task_create_missing_queues = True
-task_default_queue = "control"
-task_routes = {
-    "render_asset": {"queue": "render"},
-    "start_job": {"queue": "control"},
-    "finish_job": {"queue": "control"},
-    "sweep": {"queue": "control"},
-    "make_film": {"queue": "media"},
-    "make_thumbnail": {"queue": "media"},
-}
+# A mistyped -Q stops the worker, instead of letting it wait for a queue that nobody fills.
+task_create_missing_queues = False
+task_queues = queues(load(catalogue_texts(_settings.catalogue_dir)).accounts)
+task_default_queue = CONTROL
+# Members name their provider's queue themselves; whatever is not named here is control.
+task_routes = {"make_film": {"queue": MEDIA}, "make_thumbnail": {"queue": MEDIA}}
 
 worker_prefetch_multiplier = 1
 worker_consumer = "worker.consumer:SafeConsumer"

@@ -79,7 +79,8 @@ def _move(services: Services, hold: Hold, *, fresh: bool) -> tuple[Hold, Answer,
     with kept(extend, CLAIM), metrics.STEP_SECONDS.labels(state=before.asset.state).time():
         answer = ask(services, hold, fresh=fresh)
     decision = _jittered(decide(before.asset, answer, policy, services.now()))
-    keep = CLAIM if decision.wait == NOW else None
+    home = decision.asset.state is State.FETCHING and before.asset.state is not State.FETCHING
+    keep = CLAIM if decision.wait == NOW and not home else None
     try:
         hold, events, woken = services.store.steps.apply(hold, _change(services, before, answer, decision), keep=keep)
     except StaleClaim:
@@ -89,6 +90,10 @@ def _move(services: Services, hold: Hold, *, fresh: bool) -> tuple[Hold, Answer,
     _follow_up(services, before, hold, answer, events)
     if decision.wait is None:
         return hold, answer, _OVER
+    if home:
+        # The slot is free and others wait for this worker; whoever fetches takes it from here.
+        services.carrier.members([replace(hold.member, fetching=True)])
+        return hold, answer, _DROP
     if decision.wait == NOW:
         return hold, answer, None
     if woken:

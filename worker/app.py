@@ -12,10 +12,12 @@ from pipeline import logs
 from pipeline.domain.errors import Unavailable
 from pipeline.services import Services, build
 from pipeline.settings import read
+from worker import brief
 from worker.dispatch import CeleryCarrier
 
 app = Celery("dailies")
 app.config_from_object("celeryconfig")
+brief.install()
 
 
 @cache

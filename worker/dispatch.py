@@ -5,6 +5,7 @@ can be published by anybody, at any time, any number of times (Celery 5.7 counts
 """
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -16,10 +17,13 @@ from redis.exceptions import RedisError
 
 from pipeline import logs, metrics
 from pipeline.domain.member import Member, body_id, group_id
+from worker.queues import CONTROL, FETCH, rendering
 
 _LOG = logs.get(__name__)
 _BROKER_ERRORS = (KombuError, OperationalError, RedisError, CeleryError, OSError)
 _BATCH = 500
+# The broker hands out again what is held for longer than its patience, so a longer wait is taken in turns.
+_MAX_COUNTDOWN_SECONDS = 60.0
 
 
 class CeleryCarrier:
@@ -28,9 +32,13 @@ class CeleryCarrier:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def start(self, job_id: UUID) -> None:
-        """Ask a worker to publish the job's newest round."""
-        self._send("start_job", str(job_id))
+    def start(self, job_id: UUID, *, delay: timedelta = timedelta(0)) -> None:
+        """Ask a worker to publish the job's newest round, after a delay if one is told."""
+        self._send("start_job", str(job_id), delay.total_seconds())
+
+    def turn(self, provider: str, wait_seconds: float) -> None:
+        """Ask a worker to give out the provider's free slots after so long."""
+        self._send("turn_line", provider, min(wait_seconds, _MAX_COUNTDOWN_SECONDS))
 
     def open(self, job_id: UUID, round_: int, size: int) -> bool:
         """Set the chord's counter before the first member can end.
@@ -67,8 +75,11 @@ class CeleryCarrier:
                     "render_asset", args=(str(member.asset_id),), producer=producer, **headers(self._app, member)
                 )
 
-    def _send(self, task: str, argument: str) -> None:
-        self._tried(task, lambda: self._app.send_task(task, args=(argument,), ignore_result=True))
+    def _send(self, task: str, argument: str, wait_seconds: float = 0) -> None:
+        options: dict[str, Any] = {"countdown": wait_seconds} if wait_seconds else {}
+        options |= {"ignore_result": True, "result_cls": _Sent}
+        send = partial(self._app.send_task, task, args=(argument,), **options)
+        self._tried(task, send)
 
     def _tried(self, what: str, send: Callable[[], object]) -> bool:
         try:
@@ -87,12 +98,25 @@ def headers(app: Celery, member: Member) -> dict[str, Any]:
         "group_id": member.group_id,
         "group_index": member.group_index,
         "chord": _body(app, member),
-        "queue": "render",
+        "queue": _queue(app, member),
         "ignore_result": True,
+        "result_cls": _Sent,
         "add_to_parent": False,
     }
 
 
+class _Sent:
+    """What comes back from a send: nothing. Celery's own result makes a new backend in every green thread."""
+
+    def __init__(self, _task_id: str) -> None: ...
+
+
 def _body(app: Celery, member: Member) -> Signature[Any]:
-    options = {"task_id": body_id(member.job_id, member.round), "queue": "control", "ignore_result": True}
+    options = {"task_id": body_id(member.job_id, member.round), "queue": CONTROL, "ignore_result": True}
     return app.signature("finish_job", args=(str(member.job_id),), immutable=True, options=options)
+
+
+def _queue(app: Celery, member: Member) -> str:
+    """The provider's queue; one that left the catalogue has none, and what is left of its work must still end."""
+    name = FETCH if member.fetching else rendering(member.provider)
+    return name if name in app.amqp.queues else CONTROL

@@ -12,6 +12,7 @@ from pipeline.finish import finish, make_film, make_thumbnail
 from pipeline.render import Verdict, step
 from pipeline.start import start
 from pipeline.sweep import sweep
+from pipeline.turn import turn
 from worker.app import app, services
 
 _LOG = logs.get(__name__)
@@ -32,25 +33,31 @@ def render_asset(self: Any, asset_id: str) -> str:
 @app.task(name="start_job")
 def start_job(job_id: str) -> None:
     """Publish a job's newest round."""
-    _run(start, job_id)
+    _run(start, UUID(job_id))
+
+
+@app.task(name="turn_line")
+def turn_line(provider: str) -> None:
+    """Give out a provider's free slots, now that a block or a full window is over."""
+    _run(turn, provider)
 
 
 @app.task(name="finish_job")
 def finish_job(job_id: str) -> None:
     """The chord's body: bring the job to its end, if that is where it is."""
-    _run(finish, job_id)
+    _run(finish, UUID(job_id))
 
 
 @app.task(name="make_film")
 def film(job_id: str) -> None:
     """Stitch a job's film and close the job."""
-    _run(make_film, job_id)
+    _run(make_film, UUID(job_id))
 
 
 @app.task(name="make_thumbnail")
 def thumbnail(clip_id: str) -> None:
     """Make a clip's thumbnail."""
-    _run(make_thumbnail, clip_id)
+    _run(make_thumbnail, UUID(clip_id))
 
 
 @app.task(name="sweep")
@@ -84,8 +91,8 @@ def _parked(task: Any, countdown: timedelta) -> Exception:
     return parked
 
 
-def _run(chore: Any, argument: str) -> None:
+def _run(chore: Any, about: UUID | str) -> None:
     try:
-        chore(services(), UUID(argument))
+        chore(services(), about)
     except DailiesError as error:
-        _LOG.warning("chore.failed", chore=chore.__name__, about=argument, error=str(error))
+        _LOG.warning("chore.failed", chore=chore.__name__, about=str(about), error=str(error))

@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,7 +31,7 @@ SERVERS: dict[str, tuple[Callable[[Path, Port], Server], str]] = {
 }
 PULSE = {"api": "/readyz", "flower": "/healthcheck", "simulator": "/_sim/stats"}
 # On one machine pictures wait for requests: whoever only renders gives way to whoever answers a person.
-NICENESS = {"worker-io": 5, "worker-media": 10, "simulator": 10}
+NICENESS = {"worker-io": 5, "worker-fetch": 8, "worker-media": 12, "simulator": 10}
 COMMAND_SECONDS = 60
 RESTARTS, RESTART_SECONDS = 5, 1.0
 
@@ -142,6 +142,19 @@ class Stack:
             raise StackError(f"{command[0]} failed: {(ended.stderr or ended.stdout).strip()}")
         return ended.stdout
 
+    def command(self, name: str) -> tuple[str, ...]:
+        """What a service of docker-compose.yml runs, in the environment of the stack."""
+        return self._compose[name].command_in(self.environment)
+
+    def add(self, name: str, command: Sequence[str], niceness: int = 0) -> None:
+        """Run one more command beside the services, in their environment, and keep it running."""
+        program = Program(
+            name=name, command=tuple(command), niceness=niceness, environment=self.environment, folder=ROOT
+        )
+        process = self._process(program)
+        process.start()
+        self._supervisor.watch(process)
+
     def create_key(self, owner: str = "demo", name: str = "demo") -> str:
         """A new API key."""
         answer = self.run("dailies", "keys", "create", "--owner", owner, "--name", name, "--json")
@@ -210,7 +223,7 @@ class Stack:
     def _program(self, name: str) -> Program:
         return Program(
             name=name,
-            command=self._compose[name].command_in(self.environment),
+            command=self.command(name),
             niceness=NICENESS.get(name, 0),
             environment=self.environment,
             folder=ROOT,

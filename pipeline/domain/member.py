@@ -6,12 +6,15 @@ from uuid import UUID
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One asset in one round of its job. Everything that Celery counts by is derived from these four."""
+    """One asset in one round of its job. Everything that Celery counts by is derived from its four numbers."""
 
     asset_id: UUID
     job_id: UUID
     round: int
     group_index: int
+    # Which queue carries it; nothing is counted by these two.
+    provider: str
+    fetching: bool = False  #: bringing a file home is long work, and never stands before an order
 
     @property
     def task_id(self) -> str:

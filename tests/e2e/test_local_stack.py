@@ -130,7 +130,7 @@ def test_nothing_of_the_stack_listens_beyond_loopback(stack: Stack) -> None:
 
 
 @pytest.mark.requirement("R55")
-@pytest.mark.parametrize("name", ["worker-io", "worker-media", "beat", "api", "simulator", "flower"])
+@pytest.mark.parametrize("name", ["worker-io", "worker-fetch", "worker-media", "beat", "api", "simulator", "flower"])
 def test_a_killed_process_comes_back_with_a_new_family(stack: Stack, name: str) -> None:
     before = psutil.Process(stack.pid(name))
     family = (before, *before.children(recursive=True))

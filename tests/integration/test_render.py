@@ -127,8 +127,8 @@ def test_a_429_to_any_question_pauses_the_account(here: World, fault: str, armed
     held = here.held()
     assert held is not None
     assert held.reason is Reason.BLOCKED
-    assert 29 < (held.wait_seconds or 0) <= 30
-    assert 25 < seconds(here.step(asset_id)) <= 33
+    assert 29 < (held.wait_seconds or 0) <= 33
+    assert 25 < seconds(here.step(asset_id)) <= 37
     assert here.stats() == asked
 
 
@@ -322,7 +322,7 @@ def test_a_freed_slot_wakes_the_next_in_line_at_once(here: World) -> None:
     assert here.in_line() == asset_ids[5:]
     here.carrier.published.clear()
     here.until(asset_ids[0])
-    assert here.carrier.published == [asset_ids[5]]
+    assert here.carrier.published == [asset_ids[5], asset_ids[0]], "the next one, and who brings the file home"
     step(here.services, asset_ids[5])
     assert here.state(asset_ids[5]) is State.RENDERING
     assert here.stats()["max_in_flight_seen"] == 5

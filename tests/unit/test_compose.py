@@ -17,15 +17,15 @@ SERVICES: dict[str, dict[str, Any]] = DOCUMENT["services"]
 OURS = {name for name, body in SERVICES.items() if body["x-local"] != Local.SERVER}
 
 
-def consumed() -> set[str]:
-    """The queues that some worker's command consumes."""
-    commands = [service.command for service in compose.read().values() if "--queues" in service.command]
-    return {queue for command in commands for queue in command[command.index("--queues") + 1].split(",")}
+def after(option: str, name: str) -> str:
+    """What a service's command says after an option, when nobody has set anything."""
+    command = compose.read()[name].command_in({})
+    return command[command.index(option) + 1]
 
 
 def test_the_stack_is_the_one_that_was_agreed() -> None:
     assert set(SERVICES) == {
-        *("api", "worker-io", "worker-media", "beat", "flower", "migrate"),
+        *("api", "worker-io", "worker-fetch", "worker-media", "beat", "flower", "migrate"),
         *("redis", "postgres", "s3", "simulator"),
     }
 
@@ -45,28 +45,43 @@ def test_what_listens_is_waited_for() -> None:
 
 
 @pytest.mark.requirement("R03")
-def test_every_queue_is_consumed_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_provider_has_a_queue_and_so_have_control_fetching_and_media_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shipped = (ROOT / "pipeline" / "catalogue" / "replicate.toml").read_text()
+    for provider in ("replicate", "acme"):
+        renamed = shipped.replace('"replicate"', f'"{provider}"').replace("/api/replicate/", f"/api/{provider}/")
+        (tmp_path / f"{provider}.toml").write_text(renamed)
     for name in ("DATABASE_URL", "REDIS_URL", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "redis://nowhere")
     monkeypatch.setenv("SECRET_KEY", "k" * 32)
+    monkeypatch.setenv("CATALOGUE_DIR", str(tmp_path))
     settings = runpy.run_path(str(ROOT / "celeryconfig.py"))
-    queues = {route["queue"] for route in settings["task_routes"].values()} | {settings["task_default_queue"]}
-    assert consumed() == queues
+    assert {queue.name for queue in settings["task_queues"]} == {
+        *("control", "media", "fetch"),
+        *("render.replicate", "render.acme"),
+    }
+    assert settings["task_create_missing_queues"] is False
 
 
 @pytest.mark.requirement("R03")
-def test_network_and_media_work_never_share_a_pool() -> None:
-    pools = {
-        service.command[service.command.index("--queues") + 1]: service.command[service.command.index("--pool") + 1]
-        for service in compose.read().values()
-        if "--queues" in service.command
-    }
-    assert pools == {"render,control": "threads", "media": "prefork"}
+def test_orders_fetching_and_media_work_never_share_a_pool_and_together_they_are_everything() -> None:
+    own = {"worker-fetch": "threads", "worker-media": "prefork"}
+    assert {name: after("--pool", name) for name in own} == own
+    assert after("--pool", "worker-io") == "threads"
+    assert set(after("--exclude-queues", "worker-io").split(",")) == {after("--queues", name) for name in own}
+
+
+@pytest.mark.requirement("R03")
+@pytest.mark.parametrize(("name", "variable"), [("io", "RENDER"), ("fetch", "FETCH"), ("media", "MEDIA")])
+def test_each_pool_has_a_size_of_its_own_that_an_operator_may_set(name: str, variable: str) -> None:
+    command = compose.read()[f"worker-{name}"].command_in({f"{variable}_CONCURRENCY": "77"})
+    assert command[command.index("--concurrency") + 1] == "77"
 
 
 @pytest.mark.requirement("R07")
 def test_workers_tell_flower_what_they_do() -> None:
-    for name in ("worker-io", "worker-media"):
+    for name in ("worker-io", "worker-fetch", "worker-media"):
         assert "--task-events" in SERVICES[name]["command"]
 
 

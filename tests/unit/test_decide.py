@@ -74,7 +74,7 @@ HOPELESS = Refused(code="moderated", message="flagged as sensitive")
 ABSENT = Refused(code="absent", message="never accepted", retryable=True)
 LOST = Refused(code="lost", message="no such prediction", retryable=True)
 BLOCKED = Busy(reason=Reason.BLOCKED, wait_seconds=42.0, place=2, about_seconds=42.0)
-UNTOLD = Busy(reason=Reason.BLOCKED)
+BROKEN = Busy(reason=Reason.BREAKER, wait_seconds=42.0, about_seconds=42.0)
 IN_LINE = Busy(reason=Reason.SLOT, place=3)
 SILENT = Silent(message="connection refused")
 UNKNOWN = Unknown(message="the connection broke off")
@@ -102,8 +102,8 @@ def held(busy: Busy) -> Waiting:
 #: state before, answer, state after, wait in seconds (None: it is over), and everything else that changes.
 TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
     (State.WAITING, GRANTED, State.SUBMITTING, 0, {"takes": 2, "tries": 2, "waiting": None}),
-    (State.WAITING, BLOCKED, State.WAITING, 42, {"waiting": held(BLOCKED)}),
-    (State.WAITING, UNTOLD, State.WAITING, 15, {"waiting": held(UNTOLD)}),
+    (State.WAITING, BLOCKED, State.WAITING, 33, {"waiting": held(BLOCKED)}),
+    (State.WAITING, BROKEN, State.WAITING, 42, {"waiting": held(BROKEN)}),
     (State.WAITING, IN_LINE, State.WAITING, 33, {"waiting": held(IN_LINE)}),
     (
         State.WAITING,
@@ -119,7 +119,7 @@ TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
     (State.SUBMITTING, FINISHED, State.FETCHING, 0, PLAINLY),
     (State.SUBMITTING, CURABLE, State.WAITING, 4, anew(CURABLE, 4)),
     (State.SUBMITTING, HOPELESS, State.FAILED, None, {**PLAINLY, "failure": failure(HOPELESS)}),
-    (State.SUBMITTING, BLOCKED, State.WAITING, 42, {"tries": 1, "silences": 0, "waiting": held(BLOCKED)}),
+    (State.SUBMITTING, BLOCKED, State.WAITING, 33, {"tries": 1, "silences": 0, "waiting": held(BLOCKED)}),
     (
         State.SUBMITTING,
         SILENT,
@@ -187,7 +187,7 @@ def test_each_cell_of_the_table_says_what_becomes_of_the_asset_and_when_to_look_
     decision = decide(BEFORE[before], answer, POLICY, NOW)
     assert decision.asset == replace(BEFORE[before], state=after, **changes)
     assert decision.wait == (None if wait_seconds is None else timedelta(seconds=wait_seconds))
-    assert decision.parked == (answer is IN_LINE)
+    assert decision.parked == (after is State.WAITING and answer in (BLOCKED, BROKEN, IN_LINE))
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,14 @@ ANSWERED: dict[State, list[Answer]] = {
 }
 #: And what else the world may say.
 EVERYTHING: dict[State, list[Answer]] = {
-    State.WAITING: [Granted(account="replicate"), Granted(), BUSY, Busy(reason=Reason.SLOT, place=2), SILENT, Withdrawn()],
+    State.WAITING: [
+        Granted(account="replicate"),
+        Granted(account="replicate"),
+        BUSY,
+        Busy(reason=Reason.SLOT, place=2),
+        SILENT,
+        Withdrawn(),
+    ],
     State.SUBMITTING: [*ANSWERED[State.SUBMITTING], BUSY, Withdrawn()],
     State.UNCERTAIN: [*ANSWERED[State.UNCERTAIN], UNKNOWN, BUSY, SILENT, Withdrawn()],
     State.RENDERING: [*ANSWERED[State.RENDERING], working(queued=True), BUSY, Withdrawn()],
