@@ -107,6 +107,15 @@ class Client:
         rows: list[dict[str, Any]] = self._call("GET", "/v1/models", query=query)["models"]
         return rows
 
+    def accounts(self) -> list[dict[str, Any]]:
+        """How every account stands."""
+        rows: list[dict[str, Any]] = self._call("GET", "/v1/accounts")["accounts"]
+        return rows
+
+    def account(self, name: str) -> dict[str, Any]:
+        """How one account stands."""
+        return self._call("GET", f"/v1/accounts/{quote(name, safe='')}")
+
     def ready(self) -> dict[str, Any]:
         """What the server says about its own parts, also when some of them are away."""
         return _document(self._send("GET", "/readyz"), self.base_url)

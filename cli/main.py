@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli import keys, orders, screen
+from cli.accounts import accounts
 from cli.client import Refused, Unreachable
 from cli.doctor import doctor
 from cli.options import FAILED, REFUSED, UNREACHABLE, USAGE
@@ -30,6 +31,7 @@ for command in (orders.submit, orders.watch, orders.jobs, orders.job, orders.ret
     app.command(rich_help_panel="Jobs")(command)
 app.command(rich_help_panel="Jobs")(orders.models)
 app.add_typer(keys.app, name="keys", rich_help_panel="Operate")
+app.command(rich_help_panel="Operate")(accounts)
 app.command(rich_help_panel="Operate")(keys.migrate)
 app.command(rich_help_panel="Operate")(doctor)
 

@@ -1,6 +1,6 @@
 """What a watcher knows of a job, and how each document and event changes it. Pure: the time is passed in."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
@@ -146,6 +146,8 @@ class Picture:
             return replace(self, job={**self.job, **told})
         if type_ == "job_progress" and self.state == "queued":
             return replace(self, job={**self.job, "state": "running"})
+        if type_ == "line_moved":
+            return self._moved_up(event.get("waiting") or (), now)
         index = event.get("index")
         if type_ not in _CLIP_EVENTS or not isinstance(index, int) or not 0 <= index < len(self.clips):
             return self
@@ -154,6 +156,17 @@ class Picture:
             return self  # late news: only what is stored can begin a clip anew
         after = _onward(clip, _changed(clip, type_, event, now), now)
         return replace(self, clips=(*self.clips[:index], after, *self.clips[index + 1 :]))
+
+    def _moved_up(self, told: Iterable[Mapping[str, Any]], now: datetime) -> Self:
+        """Where clips stand; those that went on since have left the line."""
+        places = {each.get("index"): each for each in told}
+        clips = (
+            replace(clip, waiting=places[clip.index], waits_until=_until(places[clip.index], now))
+            if clip.index in places and clip.status == "queued"
+            else clip
+            for clip in self.clips
+        )
+        return replace(self, clips=tuple(clips))
 
 
 def _changed(clip: Clip, type_: str, event: Mapping[str, Any], now: datetime) -> Clip:

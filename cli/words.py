@@ -14,8 +14,8 @@ _STEP_SECONDS = 5
 _WAITING = {
     "slot": "waiting for a slot at {account}",
     "rate": "keeping to {account}'s pace",
-    "blocked": "{account} asked for a pause",
-    "learned_limit": "keeping to what {account} can take",
+    "blocked": "{account} asks us to wait",
+    "learned_limit": "waiting until {account} can take more",
     "daily_limit": "today's limit at {account} is reached",
     "budget": "needs you: the budget is reached",
     "dependency": "waiting for what it is made from",
@@ -25,6 +25,9 @@ _WAITING = {
     "provider_queue": "in {account}'s own queue",
     "retry": "pausing before another try",
 }
+
+# Whoever is held by these moves up one by one; the others all wait for the same end.
+_PLACED = {"slot": "", "learned_limit": ", which takes fewer now"}
 
 _STATES = {
     "waiting": "waiting for its turn",
@@ -43,11 +46,12 @@ def waiting(held: Mapping[str, Any], left_seconds: float | None = None) -> str:
     """Why a clip waits, and how long: ``third in line at replicate · about 40 s``."""
     account = held.get("account") or "the provider"
     place = held.get("place")
-    if held.get("reason") == "slot" and isinstance(place, int) and place > 0:
-        why = f"{ordinal(place)} in line at {account}"
+    reason = str(held.get("reason"))
+    if reason in _PLACED and isinstance(place, int) and place > 0:
+        why = f"{ordinal(place)} in line at {account}{_PLACED[reason]}"
     else:
-        why = _WAITING.get(str(held.get("reason")), "waiting").format(account=account)
-    return why if left_seconds is None else f"{why} · {about(left_seconds)}"
+        why = _WAITING.get(reason, "waiting").format(account=account)
+    return why if left_seconds is None else f"{why} · {_told(left_seconds, exactly=reason == 'blocked')}"
 
 
 def doing(status: str, state: str | None, attempts: int) -> str:
@@ -94,6 +98,11 @@ def about(seconds: float) -> str:
     if seconds < _MINUTES_UP_TO:
         return f"about {round(seconds / _MINUTE)} min"
     return f"about {round(seconds / _HOUR)} h"
+
+
+def _told(seconds: float, *, exactly: bool) -> str:
+    """A pause has its end from the provider; everything else is a guess."""
+    return f"{-int(-seconds // 1)} s" if exactly and _A_MOMENT <= seconds < _SECONDS_UP_TO else about(seconds)
 
 
 def clock(seconds: float) -> str:

@@ -21,6 +21,7 @@ class CliServer:
 
     def __init__(self, clips: int = 2, *, sockets: bool = True) -> None:
         self.job: dict[str, Any] = new_job(clips)
+        self.account: dict[str, Any] = new_account()
         self.events: list[dict[str, Any]] = []
         self.story: list[Step] = []
         self.asked: list[tuple[str, str, dict[str, str], Any]] = []
@@ -163,6 +164,31 @@ def new_clip(index: int) -> dict[str, Any]:
     }
 
 
+def new_account() -> dict[str, Any]:
+    """An account with slots of two owners, in the middle of its work."""
+    return {
+        "name": "replicate",
+        "provider": "replicate",
+        "limits": {
+            "slots": 5,
+            "set": {"slots": 4, "floor": 1, "ceiling": 8},
+            "windows": [{"name": "create", "requests": 600, "seconds": 60.0, "used": 7}],
+            "learned": [{"slots": 5, "in_flight": 4, "why": "accepted", "at": "2026-01-02T03:04:05Z"}],
+        },
+        "slots": {
+            "in_use": 3,
+            "free": 2,
+            "yours": 1,
+            "others": 2,
+            "holders": [{"job_id": JOB, "clip_id": "clip-0", "model": "replicate/x", "held_seconds": 12.3}],
+        },
+        "line": {"length": 9, "yours": 4},
+        "blocked_until": None,
+        "breakers": [],
+        "spend": {"today_cents": 124, "total_cents": 3010},
+    }
+
+
 def problem(status: int, code: str, detail: str, errors: list[dict[str, Any]] | None = None) -> Response:
     """A refusal as the API says it."""
     body = {"code": code, "detail": detail, "status": status, "errors": errors or [], "request_id": "r-1"}
@@ -236,6 +262,15 @@ def _other_routes(app: Flask, server: CliServer) -> None:
             "usual_seconds": 60,
         }
         return jsonify({"models": [row]})
+
+    @app.get("/v1/accounts")
+    def accounts() -> Response:
+        return jsonify({"accounts": [server.account]})
+
+    @app.get("/v1/accounts/<name>")
+    def account(name: str) -> Response:
+        known = name == server.account["name"]
+        return jsonify(server.account) if known else problem(404, "not_found", "there is no such account here")
 
     @app.get("/readyz")
     def readyz() -> tuple[Response, int]:

@@ -226,7 +226,7 @@ def test_a_job_is_shown_with_each_clip_under_its_index(
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "The lighthouse · partly done · 1 of 2 clips · 0:42 · $1.24"
     assert " ".join(shown[2].split()) == "0 100 % saved · 5.0 s · $0.62 1 Shot 1: waves against a black rock, a small…"
-    assert "replicate asked for a pause · about 12 s" in shown[3]
+    assert "replicate asks us to wait · 12 s" in shown[3]
 
 
 def test_models_and_jobs_are_tables_or_json(type_in: Type, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,6 +236,41 @@ def test_models_and_jobs_are_tables_or_json(type_in: Type, capsys: pytest.Captur
     ]  # fmt: skip
     assert type_in("jobs", "--json") == 0
     assert json.loads(capsys.readouterr().out)["jobs"][0]["id"] == JOB
+
+
+@pytest.mark.requirement("R51")
+def test_accounts_are_a_row_each_and_one_is_told_in_full(
+    server: CliServer, type_in: Type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert type_in("accounts") == 0
+    row = " ".join(capsys.readouterr().out.splitlines()[1].split())
+    assert row == "replicate 3 of 5 in use, 1 yours 9, 4 yours $1.24 ready"
+    assert type_in("accounts", "replicate") == 0
+    told = capsys.readouterr().out
+    for words in (
+        "replicate · ready",
+        "Limit    4 to begin with, at least 1, at most 8",
+        "Requests 7 of 600 in 60 s (create)",
+        "Spent    $1.24 today, $30.10 in all",
+        "the provider took more",
+        "replicate/x",
+    ):
+        assert words in told
+    assert type_in("accounts", "replicate", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == server.account
+    assert type_in("accounts", "nobody") == 3
+
+
+def test_an_account_that_is_held_back_says_by_what(
+    server: CliServer, type_in: Type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    breaker = {"model": "replicate/x", "open_seconds": 20.0, "openings": 1, "failures": 5}
+    server.account |= {"blocked_until": "2026-01-02T03:04:05Z", "breakers": [breaker]}
+    assert type_in("accounts") == 0
+    assert "replicate asks us to wait · any moment, replicate/x is failing" in capsys.readouterr().out
+    server.account |= {"slots": None, "line": None}
+    assert type_in("accounts") == 0
+    assert "not known" in capsys.readouterr().out
 
 
 def test_the_doctor_names_the_part_that_is_away(type_in: Type, capsys: pytest.CaptureFixture[str]) -> None:

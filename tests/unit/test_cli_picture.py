@@ -70,6 +70,18 @@ def test_a_clip_that_waits_stands_still_and_says_why() -> None:
     assert clip.sentence(later) == "second in line at replicate · about 10 s"
 
 
+@pytest.mark.requirement("R60")
+def test_a_line_that_moves_tells_everybody_in_it_their_place() -> None:
+    told = [{"index": 1, "reason": "slot", "place": 3, "about_seconds": 40.0, "account": "replicate"}]
+    first, second = heard(picture(), "line_moved", waiting=told).clips
+    assert (first.sentence(NOW), second.sentence(NOW)) == (
+        "waiting for its turn",
+        "third in line at replicate · about 40 s",
+    )
+    went_on = picture().heard("video_progress", {"index": 1, "progress": 0, "status": "processing"}, NOW)
+    assert heard(went_on, "line_moved", waiting=told) == went_on
+
+
 def test_a_finished_clip_waits_for_the_event_that_says_what_came_out() -> None:
     ended = heard(picture(), "video_progress", progress=100, status="complete", seq=1)
     assert not ended.clips[0].is_over
