@@ -251,7 +251,8 @@ def _told_to_wait(asset: Asset, answer: Busy, policy: Policy) -> Decision:
     held = replace(asset, state=State.WAITING, waiting=waiting)
     if answer.reason in IN_LINE:
         return Decision(asset=held, wait=policy.parked, parked=True)
-    return Decision(asset=held, wait=_pause(answer, policy))
+    # Whoever finds the model well again wakes all others, and the sweeper wakes him.
+    return Decision(asset=held, wait=_pause(answer, policy), parked=answer.reason is Reason.BREAKER)
 
 
 def _pause(answer: Busy, policy: Policy) -> timedelta:
