@@ -80,19 +80,20 @@ class Services:
         """The account that a model is bought with."""
         return self.catalogue.account_for(model)
 
-    def signing_secret(self, provider: str, *, newer_than: timedelta | None = None) -> str | None:
-        """The key that a provider signs its webhooks with: the operator's, else the provider's own, asked for once.
+    def signing_secret(self, account: str, *, newer_than: timedelta | None = None) -> str | None:
+        """The key that signs an account's webhooks: the operator's for a main one, else its own, asked for once.
 
         ``newer_than`` asks again when what we have is older: a signature that fails may be made with a new key.
         """
-        if told := getattr(self.settings, f"{provider}_webhook_secret", ""):
+        main = {row.name: provider for provider, row in self.catalogue.accounts.items()}
+        if told := getattr(self.settings, f"{main.get(account)}_webhook_secret", ""):
             return str(told)
-        known, since = self.signing_secrets.get(provider, (None, self.now()))
+        known, since = self.signing_secrets.get(account, (None, self.now()))
         if known and (newer_than is None or self.now() - since < newer_than):
             return known
-        told = self.provider(provider).webhook_secret()
+        told = self.provider(account).webhook_secret()
         if isinstance(told, str):
-            self.signing_secrets[provider] = (told, self.now())
+            self.signing_secrets[account] = (told, self.now())
             return told
         return known
 

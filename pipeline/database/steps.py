@@ -121,6 +121,12 @@ class Steps:
         with transaction(self.engine) as connection:
             return {str(each) for each in connection.execute(known.union(named)).scalars()}
 
+    def account(self, attempt_id: UUID) -> str | None:
+        """The account that an attempt was bought with; None for a stranger."""
+        query = select(attempts.c.account).where(attempts.c.id == attempt_id)
+        with transaction(self.engine) as connection:
+            return connection.execute(query).scalar_one_or_none()
+
     def receive(
         self, attempt_id: UUID, *, provider: str, webhook_id: str, prediction_id: str, answer: Answer
     ) -> UUID | None:
