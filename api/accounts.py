@@ -97,13 +97,14 @@ class Spend(BaseModel):
 
 
 class Account(BaseModel):
-    """How an account stands. `slots` and `line` are null while Redis is away."""
+    """How an account stands. What Redis knows is null while it is away; `blocked_seconds` is 0 without a pause."""
 
     name: str
     provider: str
     limits: Limits
     slots: Slots | None
     line: Line | None
+    blocked_seconds: float | None
     blocked_until: str | None
     breakers: list[Breaker]
     spend: Spend

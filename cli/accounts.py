@@ -1,7 +1,6 @@
 """The command that tells how accounts stand, and how it is said."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -87,8 +86,7 @@ def _now(document: Document) -> str:
     if document["slots"] is None:
         return "the limiter is down; nothing is bought meanwhile"
     told = [f"{each['model']} is failing" for each in document["breakers"]]
-    if until := words.moment(document["blocked_until"]):
-        left = (until - datetime.now(UTC)).total_seconds()
+    if left := document["blocked_seconds"]:
         told.insert(0, words.waiting({"reason": "blocked", "account": document["name"]}, left))
     return ", ".join(told) or "ready"
 

@@ -65,6 +65,7 @@ def _account(asked: _Asked, provider: str, name: str) -> Document:
         "limits": _limits(services, services.pool(provider).of(name), now),
         "slots": _slots(asked.owner_id, name, view, now),
         "line": _line(asked.owner_id, view),
+        "blocked_seconds": round(now.blocked_seconds, 1) if now else None,
         "blocked_until": _blocked_until(services, now),
         "breakers": _breakers(services, provider, name),
         "spend": {"today_cents": today, "total_cents": total},

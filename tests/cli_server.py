@@ -183,6 +183,7 @@ def new_account() -> dict[str, Any]:
             "holders": [{"job_id": JOB, "clip_id": "clip-0", "model": "replicate/x", "held_seconds": 12.3}],
         },
         "line": {"length": 9, "yours": 4},
+        "blocked_seconds": 0.0,
         "blocked_until": None,
         "breakers": [],
         "spend": {"today_cents": 124, "total_cents": 3010},

@@ -115,6 +115,7 @@ def test_a_pause_and_an_open_breaker_are_shown_with_their_ends(api: Web) -> None
             Circuit(provider="replicate", account="replicate", model=model), failed=True, paid=True
         )
     told = account(api, key)
+    assert 590 < told["blocked_seconds"] <= 600
     assert told["blocked_until"] > api.services.now().isoformat()
     [breaker] = told["breakers"]
     assert (breaker["model"], breaker["openings"], breaker["failures"]) == (model, 1, 5)

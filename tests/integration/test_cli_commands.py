@@ -265,9 +265,9 @@ def test_an_account_that_is_held_back_says_by_what(
     server: CliServer, type_in: Type, capsys: pytest.CaptureFixture[str]
 ) -> None:
     breaker = {"model": "replicate/x", "open_seconds": 20.0, "openings": 1, "failures": 5}
-    server.account |= {"blocked_until": "2026-01-02T03:04:05Z", "breakers": [breaker]}
+    server.account |= {"blocked_seconds": 11.4, "breakers": [breaker]}
     assert type_in("accounts") == 0
-    assert "replicate asks us to wait · any moment, replicate/x is failing" in capsys.readouterr().out
+    assert "replicate asks us to wait · 12 s, replicate/x is failing" in capsys.readouterr().out
     server.account |= {"slots": None, "line": None}
     assert type_in("accounts") == 0
     assert "not known" in capsys.readouterr().out
