@@ -1,11 +1,8 @@
-"""Puts a simulator together: its parts, its routes, its server."""
-
-from typing import TYPE_CHECKING
+"""Puts a simulator together: its parts and its routes."""
 
 import imageio_ffmpeg
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
-from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from simulator import control, outputs, replicate
 from simulator.engine import Engine
@@ -16,16 +13,12 @@ from simulator.parts import Parts, Secrets
 from simulator.render import Renderer
 from simulator.scheduler import Scheduler
 from simulator.settings import Settings
+from simulator.shared_render import SharedRenderer
 from simulator.stats import Stats
 from simulator.uploads import Uploads
 from simulator.webhooks import Courier
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
 LARGEST_BODY_BYTES = 100 * 2**20
-WAITING_CONNECTIONS = 1024
-SILENT_CLIENT_SECONDS = 60
 
 
 def build_parts(settings: Settings) -> Parts:
@@ -33,15 +26,15 @@ def build_parts(settings: Settings) -> Parts:
     settings.folder.mkdir(parents=True, exist_ok=True)
     keys = Secrets.of(settings.folder, settings.webhook_secret)
     stats, scheduler = Stats(), Scheduler()
-    renderer = Renderer(
-        folder=settings.folder / "outputs", ffmpeg=_ffmpeg(settings), frame_height=settings.frame_height
-    )
+    kind = SharedRenderer if settings.render == "shared" else Renderer
+    renderer = kind(folder=settings.folder / "outputs", ffmpeg=_ffmpeg(settings), frame_height=settings.frame_height)
     engine = Engine(
         folder=settings.folder,
         scheduler=scheduler,
         renderer=renderer,
         data_seconds=settings.data_seconds,
         listener=lambda prediction, event: replicate.announce(parts, prediction, event),
+        durable=settings.fsync,
     )
     courier = Courier(secret=keys.webhook, scheduler=scheduler, count=stats.count)
     parts = Parts(
@@ -88,31 +81,6 @@ def build_app(parts: Parts) -> Flask:
     )
     app.register_blueprint(control.blueprint(parts))
     return app
-
-
-class _QuietHandler(WSGIRequestHandler):
-    """No line per request: the control port has the counts."""
-
-    timeout = SILENT_CLIENT_SECONDS
-
-    def connection_dropped(self, error: BaseException, environ: "WSGIEnvironment | None" = None) -> None:
-        """Really close, also when it was us who dropped it."""
-        super().connection_dropped(error, environ)
-        self.close_connection = True
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        pass
-
-
-class Server(ThreadedWSGIServer):
-    """A thread per connection, one request each: an idle client then holds nothing."""
-
-    request_queue_size = WAITING_CONNECTIONS
-
-
-def build_server(app: Flask, settings: Settings) -> Server:
-    """A server that listens already, on the asked port or any free one."""
-    return Server(settings.host, settings.port, app, handler=_QuietHandler)
 
 
 def _limits(settings: Settings) -> Limits:

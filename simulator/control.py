@@ -7,8 +7,9 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, request
 
 from simulator.faults import parse_fault
+from simulator.limits import account_of
 from simulator.parts import Parts
-from simulator.predictions import Prediction
+from simulator.predictions import Prediction, written
 
 
 def blueprint(parts: Parts) -> Blueprint:
@@ -18,6 +19,7 @@ def blueprint(parts: Parts) -> Blueprint:
     pages.before_request(_this_machine_only)
     pages.add_url_rule("/ledger", "ledger", control.ledger)
     pages.add_url_rule("/stats", "stats", control.stats)
+    pages.add_url_rule("/refusals", "refusals", control.refusals)
     pages.add_url_rule("/limits", "limits", control.limits)
     pages.add_url_rule("/limits", "change_limits", control.change_limits, methods=["POST"])
     pages.add_url_rule("/faults", "faults", control.faults)
@@ -38,20 +40,30 @@ class _Control:
         self._parts = parts
 
     def ledger(self) -> Response:
-        return jsonify([_ledger_line(item) for item in reversed(self._parts.engine.newest_first())])
+        after = request.args.get("after", 0, type=int)
+        return jsonify([_ledger_line(item) for item in self._parts.engine.oldest_first(after)])
 
     def stats(self) -> Response:
-        engine = self._parts.engine
-        flying = engine.in_flight()
-        gauges = {"in_flight": sum(flying.values()), "max_in_flight_seen": engine.most_in_flight}
-        return jsonify(self._parts.stats.snapshot() | gauges | {"in_flight_by_account": flying})
+        flying, most = self._parts.engine.in_flight(), self._parts.engine.most_in_flight()
+        gauges = {"in_flight": sum(flying.values()), "max_in_flight_seen": max(most.values(), default=0)}
+        by_account = {
+            account: counts | {"in_flight": flying.get(account, 0), "max_in_flight_seen": most.get(account, 0)}
+            for account, counts in self._parts.stats.by_account().items()
+        }
+        return jsonify(self._parts.stats.snapshot() | gauges | {"by_account": by_account})
+
+    def refusals(self) -> Response:
+        return jsonify([refusal.as_json() for refusal in self._parts.stats.refusals()])
 
     def limits(self) -> Response:
-        return jsonify(asdict(self._parts.gate.limits))
+        return jsonify(asdict(self._parts.gate.limits) | {"by_account": self._parts.gate.own_limits()})
 
     def change_limits(self) -> Response:
+        body = request.get_json(force=True)
+        if token := body.pop("token", None):
+            body["account"] = account_of(token)
         try:
-            self._parts.gate.change(**request.get_json(force=True))
+            self._parts.gate.change(**body)
         except TypeError as unknown:
             abort(422, str(unknown))
         return self.limits()
@@ -81,8 +93,8 @@ class _Control:
 
 
 def _ledger_line(prediction: Prediction) -> dict[str, Any]:
-    completed_at = prediction.completed_at
     return prediction.order.as_json() | {
         "status": prediction.phase.value,
-        "completed_at": completed_at.isoformat() if completed_at else None,
+        "started_at": written(prediction.started_at),
+        "completed_at": written(prediction.completed_at),
     }

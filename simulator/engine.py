@@ -1,10 +1,10 @@
 """The life of predictions, the same for every dialect: accepted, started, rendered, ended, forgotten."""
 
 import threading
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,14 @@ class Engine:
     """Holds every prediction in memory, and enough on disk to be killed at any time."""
 
     def __init__(
-        self, *, folder: Path, scheduler: Scheduler, renderer: Renderer, data_seconds: float, listener: Listener
+        self,
+        *,
+        folder: Path,
+        scheduler: Scheduler,
+        renderer: Renderer,
+        data_seconds: float,
+        listener: Listener,
+        durable: bool,
     ) -> None:
         self._ledger = JsonLines(folder / "ledger.jsonl")
         self._journal = JsonLines(folder / "journal.jsonl")
@@ -37,9 +44,11 @@ class Engine:
         self._renderer = renderer
         self._data_seconds = data_seconds
         self._listener = listener
+        self._durable = durable
         self._predictions: dict[str, Prediction] = {}
-        self._in_flight: defaultdict[str, int] = defaultdict(int)
-        self._most_in_flight = 0
+        self._orders: defaultdict[str, list[Order]] = defaultdict(list)
+        self._in_flight: Counter[str] = Counter()
+        self._most_in_flight: Counter[str] = Counter()
         self._accepting = threading.Lock()
         self._state = threading.RLock()
         self._ended = threading.Condition(self._state)
@@ -47,8 +56,7 @@ class Engine:
     def load(self) -> None:
         """Take up the predictions on disk where time has brought them."""
         for line in self._ledger:
-            order = Order.from_json(line)
-            self._predictions[order.id] = Prediction(order=order)
+            self._add(Prediction(order=Order.from_json(line)))
         for line in self._journal:
             if line["id"] in self._predictions:
                 self._predictions[line["id"]] = self._predictions[line["id"]].replay(line)
@@ -59,21 +67,25 @@ class Engine:
         self._ledger.close()
         self._journal.close()
 
-    def accept(self, order: Order, max_in_flight: int | None) -> Prediction | None:
-        """Sell a prediction: on disk when this returns. None when the account has too many in flight."""
+    def accept(self, account: str, max_in_flight: int | None, make: Callable[[int], Order]) -> Prediction | None:
+        """Sell a prediction: in the ledger when this returns. None when the account has too many in flight.
+
+        ``make`` gets the order's number. It is called once there is room, so that the times of the ledger alone tell
+        how many were in flight together.
+        """
         with self._accepting:
-            if self.full(order.account, max_in_flight):
+            if self.full(account, max_in_flight):
                 return None
-            prediction = Prediction(order=replace(order, number=len(self._predictions) + 1))
-            self._ledger.append(prediction.order.as_json(), sync=True)
+            prediction = Prediction(order=make(len(self._predictions) + 1))
+            self._ledger.append(prediction.order.as_json(), sync=self._durable)
             with self._state:
-                self._predictions[order.id] = prediction
-                self._count_in(order.account)
+                self._add(prediction)
+                self._count_in(account)
         self._plan(prediction)
         return prediction
 
     def full(self, account: str, max_in_flight: int | None) -> bool:
-        """Whether the account has as many predictions in flight as it may have."""
+        """Whether the account has as many predictions in flight as it may."""
         return max_in_flight is not None and self._in_flight[account] >= max_in_flight
 
     def get(self, account: str, prediction_id: str) -> Prediction | None:
@@ -85,21 +97,23 @@ class Engine:
         """The prediction, whoever it belongs to."""
         return self._predictions.get(prediction_id)
 
-    def newest_first(self, account: str | None = None) -> list[Prediction]:
-        """All predictions of an account, or of all."""
+    def oldest_first(self, after: int = 0) -> list[Prediction]:
+        """The predictions of all accounts, from the one whose number is above ``after``."""
         with self._state:
-            everything = list(self._predictions.values())
-        return [item for item in reversed(everything) if account in {None, item.order.account}]
+            return list(islice(self._predictions.values(), after, None))
+
+    def orders(self, account: str) -> Sequence[Order]:
+        """What an account has ordered, oldest first."""
+        return self._orders[account]
 
     def in_flight(self) -> dict[str, int]:
         """How many predictions of each account have not ended."""
         with self._state:
             return {account: count for account, count in self._in_flight.items() if count}
 
-    @property
-    def most_in_flight(self) -> int:
-        """The most predictions of one account that were ever in flight together."""
-        return self._most_in_flight
+    def most_in_flight(self) -> dict[str, int]:
+        """The most predictions of each account that were ever in flight together."""
+        return dict(self._most_in_flight)
 
     def cancel(self, prediction_id: str) -> None:
         """End it as canceled, unless it has ended already."""
@@ -118,8 +132,9 @@ class Engine:
         """Forget every order, on disk too."""
         with self._accepting, self._state:
             self._predictions.clear()
+            self._orders.clear()
             self._in_flight.clear()
-            self._most_in_flight = 0
+            self._most_in_flight.clear()
             self._ledger.clear()
             self._journal.clear()
             self._renderer.clear()
@@ -149,9 +164,13 @@ class Engine:
     def _at(self, moment: datetime, callback: Callable[[], object]) -> None:
         self._scheduler.after((moment - now()).total_seconds(), callback)
 
+    def _add(self, prediction: Prediction) -> None:
+        self._predictions[prediction.id] = prediction
+        self._orders[prediction.order.account].append(prediction.order)
+
     def _count_in(self, account: str) -> None:
         self._in_flight[account] += 1
-        self._most_in_flight = max(self._most_in_flight, self._in_flight[account])
+        self._most_in_flight[account] = max(self._most_in_flight[account], self._in_flight[account])
 
     def _change(self, prediction_id: str, **changes: Any) -> Prediction | None:
         with self._state:
@@ -181,10 +200,11 @@ class Engine:
             self._renderer.submit(order, lambda whole: self._rendered(order.id, whole=whole))
 
     def _rendered(self, prediction_id: str, *, whole: bool) -> None:
-        if whole:
-            self._finish(prediction_id)
-        else:
+        prediction = self._predictions.get(prediction_id)
+        if not whole:
             self._end(prediction_id, Phase.FAILED, BROKEN_RENDERER)
+        elif prediction and now() >= prediction.order.ends_at:
+            self._finish(prediction_id)
 
     def _tell_progress(self, prediction_id: str) -> None:
         prediction = self._predictions.get(prediction_id)
@@ -193,10 +213,10 @@ class Engine:
             self._scheduler.after(PROGRESS_EVENT_SECONDS, lambda: self._tell_progress(prediction_id))
 
     def _finish(self, prediction_id: str) -> None:
-        """End it, if its time has come and its files are there; else whoever comes second will."""
+        """End it, for its time has come; if its files are not there yet, the renderer will."""
         with self._state:
             prediction = self._predictions.get(prediction_id)
-            if prediction is None or prediction.phase is not Phase.PROCESSING or now() < prediction.order.ends_at:
+            if prediction is None or prediction.phase is not Phase.PROCESSING:
                 return
             order = prediction.order
             if order.fault.fail:

@@ -11,8 +11,10 @@ import shlex
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
+
+from simulator.limits import RetryForm
 
 DIRECTIVE = re.compile(r"\[\[\s*sim:(.*?)\]\]", re.DOTALL)
 
@@ -25,11 +27,13 @@ CHOICES = {
     "poll": REQUEST_TROUBLES,
     "list": REQUEST_TROUBLES,
     "cancel": REQUEST_TROUBLES,
+    "down": ("500", "502", "503"),
+    "retry_form": tuple(RetryForm),
     "webhook": ("never", "twice", "forged", "late"),
     "output": ("truncated", "cut", "html", "empty", "wrong-duration", "expired"),
 }
 ORDER_PARTS = ("seconds", "fail", "stall", "aborted", "create", "webhook", "output")
-REQUEST_PARTS = ("poll", "list", "cancel")
+REQUEST_PARTS = ("poll", "list", "cancel", "down")
 
 FAILURES = {
     "moderated": "The input or output was flagged as sensitive. Please try again with different inputs. (E005)",
@@ -51,13 +55,15 @@ class Fault:
     poll: str | None = None
     list: str | None = None
     cancel: str | None = None
+    down: str | None = None  #: every request of the provider's API is answered so
     requests: int = 1  #: how many polls or cancels of this prediction are troubled
     webhook: str | None = None
     late: float = 5  #: seconds that a late webhook is late
     output: str | None = None
     downloads: int | None = None  #: how many downloads are troubled; None: all
     hang: float = 60  #: seconds that a hanging answer hangs
-    retry_after: int | None = None  #: what a 429 tells
+    retry_after: float | None = None  #: what a 429 tells
+    retry_form: str = RetryForm.SECONDS  #: and how
     times: int | None = None  #: how often the whole applies; None: always
     share: float = 1  #: the probability that it applies
     seed: int = 0
@@ -71,32 +77,26 @@ class Fault:
 
     def over(self, other: "Fault") -> "Fault":
         """Both at once; where both say something, this one holds."""
-        said = {spec.name: getattr(self, spec.name) for spec in fields(self)}
-        return replace(other, **{name: value for name, value in said.items() if value != _default(name)})
+        return replace(other, **self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
         """Only what is said."""
-        return {name: value for name, value in asdict(self).items() if value != _default(name)}
+        return {name: value for name, value in vars(self).items() if value != getattr(Fault, name)}
 
 
 NOTHING = Fault()
 
 
-def _default(name: str) -> Any:
-    default = Fault.__dataclass_fields__[name].default
-    return None if default is MISSING else default
-
-
 def _converter(name: str) -> Callable[[str], Any]:
     if name in CHOICES:
         return str
-    return {"requests": int, "downloads": int, "retry_after": int, "times": int, "seed": int, "fail": str}.get(
-        name, float
-    )
+    return {"requests": int, "downloads": int, "times": int, "seed": int, "fail": str}.get(name, float)
 
 
 def parse_fault(text: str) -> Fault:
     """Read words like ``seconds=6 fail=moderated stall``. Raises ValueError that says which word is wrong."""
+    if not text:
+        return NOTHING
     said: dict[str, Any] = {}
     for word in shlex.split(text):
         name, _, value = word.partition("=")
@@ -173,15 +173,14 @@ class FaultBook:
             for item in self._armed:
                 if item.fault.about_orders and item.meant_for(model, prompt) and self._turn(item.key, item.fault):
                     fault = item.fault.over(fault)
-            digest = hashlib.sha256(prompt.encode()).hexdigest()
-            if written != NOTHING and self._turn(f"prompt {digest}", written):
+            if written != NOTHING and self._turn(f"prompt {_digest(prompt)}", written):
                 fault = written.over(fault)
             if asked != NOTHING and self._turn(f"header {header}", replace(asked, times=None)):
                 fault = asked.over(fault)
         return fault
 
     def for_request(self, part: str, owned: Mapping[str, Fault], *, header: str = "") -> tuple[str, Fault] | None:
-        """The trouble of a request: ``part`` is poll, list or cancel, ``owned`` the prediction's own fault by id."""
+        """The trouble of a request: ``part`` is one of REQUEST_PARTS, ``owned`` the prediction's own fault by id."""
         asked = parse_fault(header)
         if getattr(asked, part):
             return str(getattr(asked, part)), asked
@@ -214,3 +213,7 @@ class FaultBook:
             return False
         self._used[key] += 1
         return True
+
+
+def _digest(prompt: str) -> str:
+    return hashlib.sha256(prompt.encode()).hexdigest()

@@ -1,10 +1,30 @@
 """The provider's own limits, per account: request rates, and a concurrency limit that it tells nobody about."""
 
+import hashlib
 import math
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+OPTIONAL = frozenset({"creates_burst", "other_burst", "max_in_flight", "busy_retry_after_seconds"})
+RATES = frozenset({"creates_per_minute", "creates_burst", "other_per_minute", "other_burst"})
+
+
+class RetryForm(StrEnum):
+    """How a 429 tells the time to wait."""
+
+    SECONDS = "seconds"
+    DATE = "date"
+    MILLISECONDS = "ms"
+    TEXT = "text"
+
+
+def account_of(token: str) -> str:
+    """The name of the account that a token opens."""
+    return hashlib.sha256(token.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +36,8 @@ class Limits:
     creates_burst: int | None = None
     other_burst: int | None = None
     max_in_flight: int | None = None
-    busy_retry_after_seconds: int | None = 5  #: what a 429 for the hidden limit tells; None: nothing
+    busy_retry_after_seconds: float | None = 5  #: what a 429 for the hidden limit tells; None: nothing
+    busy_retry_after_form: RetryForm = RetryForm.SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,40 +60,57 @@ class _Bucket:
 
 
 class Gate:
-    """Token buckets for requests, one pair per account; changed live by ``change``."""
+    """Token buckets for requests, one pair per account, and whose limits are which; changed live by ``change``."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._initial = limits
         self._limits = limits
+        self._own: dict[str, dict[str, Any]] = {}
         self._clock = clock
         self._buckets: dict[tuple[str, str], _Bucket] = {}
         self._lock = threading.Lock()
 
     @property
     def limits(self) -> Limits:
+        """What holds for every account that has no limits of its own."""
         return self._limits
 
-    def change(self, **changes: int | None) -> Limits:
-        """Set limits from now on; buckets start full again. Raises TypeError for what is no limit."""
-        for name, value in changes.items():
-            optional = name not in {"creates_per_minute", "other_per_minute"}
-            if not isinstance(value, int) and not (optional and value is None):
-                raise TypeError(f"{name} can't be {value!r}")
+    def limits_of(self, account: str) -> Limits:
+        """What holds for this account."""
+        own = self._own.get(account)
+        return replace(self._limits, **own) if own else self._limits
+
+    def own_limits(self) -> dict[str, dict[str, Any]]:
+        """By account, what was set for it alone."""
+        return {account: dict(own) for account, own in self._own.items()}
+
+    def change(self, account: str | None = None, **changes: Any) -> None:
+        """Set limits from now on, for all or for one account. Buckets start full again when a rate changes.
+
+        Raises TypeError for what is no limit.
+        """
+        changes = {name: _limit(name, value) for name, value in changes.items()}
         with self._lock:
-            self._limits = replace(self._limits, **changes)  # type: ignore[arg-type]  # checked just above
-            self._buckets.clear()
-        return self._limits
+            if account is None:
+                self._limits = replace(self._limits, **changes)
+            else:
+                own = self._own.get(account, {}) | changes
+                replace(self._limits, **own)
+                self._own[account] = own
+            if changes.keys() & RATES:
+                self._buckets.clear()
 
     def reset(self) -> None:
         """Back to the limits of the start, with full buckets."""
         with self._lock:
             self._limits = self._initial
+            self._own.clear()
             self._buckets.clear()
 
     def take(self, account: str, kind: str) -> Verdict:
         """Use up one request of ``kind`` (``create`` or ``other``), if there is one left."""
         with self._lock:
-            per_minute, burst = self._rate(kind)
+            per_minute, burst = self._rate(self.limits_of(account), kind)
             now = self._clock()
             full = _Bucket(float(burst), now)
             bucket = self._buckets.get((account, kind), full).filled(now, per_minute, burst)
@@ -83,7 +121,19 @@ class Gate:
         reset_seconds = math.ceil(missing * 60 / per_minute) if per_minute else 60
         return Verdict(allowed=allowed, remaining=int(left), reset_seconds=max(1, reset_seconds))
 
-    def _rate(self, kind: str) -> tuple[int, int]:
+    @staticmethod
+    def _rate(limits: Limits, kind: str) -> tuple[int, int]:
         if kind == "create":
-            return self._limits.creates_per_minute, self._limits.creates_burst or self._limits.creates_per_minute
-        return self._limits.other_per_minute, self._limits.other_burst or self._limits.other_per_minute
+            return limits.creates_per_minute, limits.creates_burst or limits.creates_per_minute
+        return limits.other_per_minute, limits.other_burst or limits.other_per_minute
+
+
+def _limit(name: str, value: Any) -> Any:
+    if name == "busy_retry_after_form":
+        if value not in set(RetryForm):
+            raise TypeError(f"{name} is one of {', '.join(RetryForm)}")
+        return RetryForm(value)
+    numbers = (int, float) if name == "busy_retry_after_seconds" else (int,)
+    if not isinstance(value, numbers) and not (name in OPTIONAL and value is None):
+        raise TypeError(f"{name} can't be {value!r}")
+    return value

@@ -1,5 +1,6 @@
 """Answers that no well-behaved server gives: dropped, hanging and broken-off ones."""
 
+import errno
 import time
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ def dropped(after_seconds: float = 0) -> Response:
 
     def silence() -> Iterator[bytes]:
         time.sleep(after_seconds)
-        raise ConnectionResetError("dropped on demand")
+        raise ConnectionResetError(errno.ECONNRESET, "dropped on demand")
         yield b""  # what makes this a generator, so that it runs while the server sends
 
     return Response(silence())
@@ -22,6 +23,6 @@ def broken_off(data: bytes, mimetype: str) -> Response:
 
     def half() -> Iterator[bytes]:
         yield data[: len(data) // 2]
-        raise ConnectionResetError("broken off on demand")
+        raise ConnectionResetError(errno.ECONNRESET, "broken off on demand")
 
     return Response(half(), mimetype=mimetype, headers={"Content-Length": str(len(data))})

@@ -2,12 +2,12 @@
 
 import hashlib
 import hmac
+import mimetypes
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
-from flask import Blueprint, Response, request, send_file
+from flask import Blueprint, Response, request
 
 from simulator.faults import FaultBook
 from simulator.misbehave import broken_off
@@ -62,22 +62,26 @@ def blueprint(
         if not links.hold(request.path.lstrip("/"), request.args.get("expires", ""), signature):
             return Response("AccessDenied: this link has expired\n", 403, mimetype="text/plain")
         prediction = find(prediction_id)
-        known = renderer.paths(prediction.order) if prediction else []
-        path = next((path for path in known if path.name == name and path.exists()), None)
-        if prediction is None or path is None:
+        data = renderer.read(prediction.order, name) if prediction and not prediction.data_removed else None
+        if prediction is None or data is None:
             return Response("NoSuchKey\n", 404, mimetype="text/plain")
-        return _serve(path, faults.for_download(prediction_id, prediction.order.fault))
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        return _serve(data, kind, faults.for_download(prediction_id, prediction.order.fault))
 
     return pages
 
 
-def _serve(path: Path, trouble: str | None) -> Response:
-    if trouble == "html":
-        return Response(HTML, mimetype="text/html")
-    if trouble not in {"truncated", "cut", "empty"}:
-        return send_file(path.resolve(), conditional=True, etag=True)
-    whole = send_file(path.resolve()).mimetype or "application/octet-stream"
-    data = path.read_bytes()
-    if trouble == "cut":
-        return broken_off(data, whole)
-    return Response(b"" if trouble == "empty" else data[: len(data) // 2], mimetype=whole)
+def _serve(data: bytes, kind: str, trouble: str | None) -> Response:
+    match trouble:
+        case "html":
+            return Response(HTML, mimetype="text/html")
+        case "cut":
+            return broken_off(data, kind)
+        case "empty":
+            return Response(b"", mimetype=kind)
+        case "truncated":
+            return Response(data[: len(data) // 2], mimetype=kind)
+    whole = Response(data, mimetype=kind)
+    whole.add_etag()
+    whole.make_conditional(request, accept_ranges=True, complete_length=len(data))
+    return whole

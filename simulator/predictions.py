@@ -1,7 +1,7 @@
 """What was ordered and what became of it: plain values, and their form on disk."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -10,6 +10,11 @@ from simulator.faults import NOTHING, Fault
 
 BOOT_SHARE = 0.1
 LONGEST_BOOT_SECONDS = 0.5
+
+
+def written(moment: datetime | None) -> str | None:
+    """A time on disk and in the ledger: always with microseconds."""
+    return moment.isoformat(timespec="microseconds") if moment else None
 
 
 class Phase(StrEnum):
@@ -71,8 +76,12 @@ class Order:
 
     def as_json(self) -> dict[str, Any]:
         """The line of the ledger."""
-        plain = asdict(self) | {"fault": self.fault.as_dict(), "created_at": self.created_at.isoformat()}
-        return plain | {"deadline": self.deadline.isoformat() if self.deadline else None}
+        return vars(self) | {
+            "media": vars(self.media),
+            "fault": self.fault.as_dict(),
+            "created_at": written(self.created_at),
+            "deadline": written(self.deadline),
+        }
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> "Order":

@@ -40,6 +40,11 @@ def truth_marker(order: Order) -> dict[str, str | int]:
     return {"prediction": order.id, "number": order.number, "model": order.model, "input_sha256": digest}
 
 
+def file_names(order: Order) -> list[str]:
+    """What the files of an order are called."""
+    return [f"output-{index}.{order.media.extension}" for index in range(order.media.count)]
+
+
 class Renderer:
     """Runs ffmpeg, at most two at once; a file appears under its name only when it is whole."""
 
@@ -52,13 +57,13 @@ class Renderer:
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def paths(self, order: Order) -> list[Path]:
-        """Where the files of an order are, or will be."""
-        names = [f"output-{index}.{order.media.extension}" for index in range(order.media.count)]
-        return [self._folder / order.id / name for name in names]
-
     def ready(self, order: Order) -> bool:
-        return all(path.exists() for path in self.paths(order))
+        return all(path.exists() for path in self._paths(order))
+
+    def read(self, order: Order, name: str) -> bytes | None:
+        """The file of that name, if it is one of this order's and there."""
+        path = self._folder / order.id / name
+        return path.read_bytes() if path in self._paths(order) and path.exists() else None
 
     def remove(self, order: Order) -> None:
         shutil.rmtree(self._folder / order.id, ignore_errors=True)
@@ -70,9 +75,12 @@ class Renderer:
         """Render in the background; ``done`` hears whether the files are there."""
         self._pool.submit(self._work, order, done)
 
+    def _paths(self, order: Order) -> list[Path]:
+        return [self._folder / order.id / name for name in file_names(order)]
+
     def _work(self, order: Order, done: Callable[[bool], None]) -> None:
         try:
-            for index, path in enumerate(self.paths(order)):
+            for index, path in enumerate(self._paths(order)):
                 if not path.exists():
                     self._make(order, index, path)
         except (OSError, subprocess.SubprocessError) as broken:
@@ -81,16 +89,18 @@ class Renderer:
         done(self.ready(order))
 
     def _make(self, order: Order, index: int, path: Path) -> None:
+        self._run(order, index, path, json.dumps(truth_marker(order)))
+
+    def _run(self, order: Order, index: int, path: Path, comment: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f"unfinished-{path.name}")
-        marker = f"comment={json.dumps(truth_marker(order))}"
         subprocess.run(
             [
                 # A real provider renders on its own machines: what runs beside the simulator goes first.
                 *("nice", "-n", "15"),
                 *(self._ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
                 *self._arguments(order, index, path.parent),
-                *("-metadata", marker, str(unfinished)),
+                *("-metadata", f"comment={comment}", str(unfinished)),
             ],
             check=True,
             capture_output=True,

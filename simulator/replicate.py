@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from werkzeug.exceptions import HTTPException
 
 from simulator.engine import now
 from simulator.faults import Fault
+from simulator.limits import RetryForm
 from simulator.misbehave import dropped
 from simulator.parts import Parts
-from simulator.predictions import Prediction
+from simulator.predictions import Order, Prediction
 from simulator.replicate_document import (
     Problem,
     document,
@@ -26,23 +27,23 @@ from simulator.replicate_document import (
     plain_problem,
     throttled,
 )
-from simulator.replicate_orders import Buyer, Wishes, check_body, find_model, make_order, prompt_of
+from simulator.replicate_door import Door, add_rate_headers
+from simulator.replicate_orders import (
+    Buyer,
+    Wishes,
+    caption_of,
+    check_body,
+    find_model,
+    make_order,
+    prompt_of,
+    spread_factor,
+)
 from simulator.replicate_pages import Page, add_pages
 from simulator.schema import Complaint, Model, Models
+from simulator.stats import Why
 from simulator.webhooks import Delivery
 
 MODELS = Path(__file__).with_name("replicate.toml")
-COUNTED = {
-    "create": "creates",
-    "create_by_version": "creates",
-    "get": "gets",
-    "list": "lists",
-    "cancel": "cancels",
-    "create_file": "files",
-    "list_files": "files",
-    "get_file": "files",
-    "delete_file": "files",
-}
 
 
 def install(app: Flask, parts: Parts) -> None:
@@ -50,7 +51,7 @@ def install(app: Flask, parts: Parts) -> None:
     models = Models.read(MODELS)
     pages = Blueprint("replicate", __name__, url_prefix="/v1")
     pages.before_request(Door(parts).enter)
-    pages.after_request(_add_rate_headers)
+    pages.after_request(add_rate_headers)
     _Predictions(parts, models).add_to(pages)
     add_pages(pages, parts, models)
     app.register_blueprint(pages)
@@ -76,42 +77,6 @@ def announce(parts: Parts, prediction: Prediction, event: str) -> None:
     )
     for _ in range(2 if fault.webhook == "twice" else 1):
         parts.courier.send(delivery, fault.late if fault.webhook == "late" else 0)
-
-
-class Door:
-    """Lets in whoever has a token and requests left."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-
-    def enter(self) -> None:
-        """Raises Problem: 401 or 429."""
-        endpoint = (request.endpoint or "").rpartition(".")[2]
-        if endpoint == "download_file":
-            return
-        g.account = self._account(request.headers.get("Authorization", ""))
-        counted = COUNTED.get(endpoint, "other")
-        self._parts.stats.count(counted)
-        g.verdict = self._parts.gate.take(g.account, "create" if counted == "creates" else "other")
-        if not g.verdict.allowed:
-            self._parts.stats.count("rate_limited")
-            raise throttled(g.verdict.reset_seconds)
-
-    def _account(self, authorization: str) -> str:
-        scheme, _, token = authorization.partition(" ")
-        accepted = self._parts.settings.tokens
-        if scheme.lower() not in {"bearer", "token"} or not token or (accepted and token not in accepted):
-            detail = "You did not pass a valid authentication token"
-            raise Problem(401, "Unauthenticated", detail)
-        return hashlib.sha256(token.encode()).hexdigest()[:12]
-
-
-def _add_rate_headers(response: Response) -> Response:
-    verdict = g.get("verdict")
-    if verdict:
-        response.headers["ratelimit-remaining"] = str(verdict.remaining)
-        response.headers["ratelimit-reset"] = str(verdict.reset_seconds)
-    return response
 
 
 def _problem_response(problem: Problem) -> Response:
@@ -161,13 +126,13 @@ class _Predictions:
         trouble = self._trouble("list", None)
         if trouble:
             return trouble
-        page = Page.of(request.args, self._parts.engine.newest_first(g.account))
+        page = Page.of(request.args, self._parts.engine.orders(g.account))
         base_url = _base_url()
         return jsonify(
             {
                 "next": page.link(f"{base_url}/v1/predictions", "next"),
                 "previous": page.link(f"{base_url}/v1/predictions", "previous"),
-                "results": [self._document(item, base_url) for item in page.items],
+                "results": [self._document(self._own(order.id), base_url) for order in page.items],
             }
         )
 
@@ -176,7 +141,7 @@ class _Predictions:
         model = find_model(self._models, body, name)
         check_body(model, body, generic=name is None)
         wishes = Wishes.of(request.headers.get("Prefer", ""), request.headers.get("Cancel-After", ""))
-        if self._parts.engine.full(g.account, self._parts.gate.limits.max_in_flight):
+        if self._parts.engine.full(g.account, self._parts.gate.limits_of(g.account).max_in_flight):
             raise self._too_many_in_flight()
         with _readable_faults():
             fault = self._parts.faults.for_order(
@@ -185,18 +150,22 @@ class _Predictions:
         return self._before_accepting(fault) or self._accept(model, body, wishes, fault)
 
     def _accept(self, model: Model, body: dict[str, Any], wishes: Wishes, fault: Fault) -> Response:
-        seconds = self._render_seconds(model, fault)
+        seconds = self._render_seconds(model, body["input"], fault)
         buyer = Buyer(account=g.account, base_url=_base_url())
-        order = make_order(model, body, buyer=buyer, render_seconds=seconds, fault=fault, wishes=wishes)
-        prediction = self._parts.engine.accept(order, self._parts.gate.limits.max_in_flight)
+
+        def make(number: int) -> Order:
+            return make_order(number, model, body, buyer=buyer, render_seconds=seconds, fault=fault, wishes=wishes)
+
+        prediction = self._parts.engine.accept(g.account, self._parts.gate.limits_of(g.account).max_in_flight, make)
         if prediction is None:
             raise self._too_many_in_flight()
-        self._parts.stats.count("accepted")
+        self._parts.stats.count("accepted", g.account)
         return self._after_accepting(fault) or self._created(prediction, wishes)
 
     def _too_many_in_flight(self) -> Problem:
-        self._parts.stats.count("rate_limited")
-        return throttled(self._parts.gate.limits.busy_retry_after_seconds)
+        self._parts.stats.refuse(g.account, g.counted, Why.IN_FLIGHT)
+        limits = self._parts.gate.limits_of(g.account)
+        return throttled(limits.busy_retry_after_seconds, limits.busy_retry_after_form)
 
     def _created(self, prediction: Prediction, wishes: Wishes) -> Response:
         """The 201. Who waited in vain hears ``starting``: SDKs take any other word for an end."""
@@ -209,20 +178,22 @@ class _Predictions:
             response.headers["Preference-Applied"] = wishes.preference
         return response
 
-    def _render_seconds(self, model: Model, fault: Fault) -> float:
+    def _render_seconds(self, model: Model, given: Mapping[str, Any], fault: Fault) -> float:
         settings = self._parts.settings
-        asked = (fault.seconds, settings.render_seconds, model.seconds)
-        return next(seconds for seconds in asked if seconds is not None) / settings.speed
+        if fault.seconds is not None:
+            return fault.seconds / settings.speed
+        usual = model.seconds if settings.render_seconds is None else settings.render_seconds
+        return usual * spread_factor(caption_of(model, given), settings.render_spread) / settings.speed
 
     def _before_accepting(self, fault: Fault) -> Response | None:
         match fault.create:
             case None | "500-after" | "503-after" | "drop-after" | "hang-after":
                 return None
             case "402":
-                self._parts.stats.count("refused")
+                self._parts.stats.count("refused", g.account)
                 raise no_credit()
             case "422":
-                self._parts.stats.count("refused")
+                self._parts.stats.count("refused", g.account)
                 raise invalid([Complaint(type="fault", field="input", description="Refused on demand")])
             case word:
                 return self._misbehave("timeout" if word == "hang" else word, fault)
@@ -242,8 +213,8 @@ class _Predictions:
 
     def _misbehave(self, word: str, fault: Fault) -> Response:
         if word == "429":
-            self._parts.stats.count("rate_limited")
-            raise throttled(fault.retry_after)
+            self._parts.stats.refuse(g.account, g.counted, Why.FAULT)
+            raise throttled(fault.retry_after, RetryForm(fault.retry_form))
         if word == "drop":
             return dropped()
         if word == "timeout":

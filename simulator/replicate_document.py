@@ -1,18 +1,25 @@
 """How Replicate words things: predictions, progress in the logs, times, problems."""
 
+import math
 import secrets
 import string
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
+from simulator.limits import RetryForm
 from simulator.outputs import Links
 from simulator.predictions import Phase, Prediction
+from simulator.render import file_names
 from simulator.schema import Complaint, Model
 
 ID_LENGTH = 26
+ID_LETTERS = string.ascii_lowercase + string.digits
 STEPS = 25
 BAR_WIDTH = 10
 
@@ -55,34 +62,54 @@ def bad_version() -> Problem:
     return Problem(422, "Invalid version or not permitted", detail)
 
 
-def throttled(retry_after_seconds: int | None) -> Problem:
-    """The 429. Without a known delay it has the older, shorter body and no header."""
+def throttled(retry_after_seconds: float | None, form: RetryForm = RetryForm.SECONDS) -> Problem:
+    """The 429. Only the form ``seconds`` has today's whole body; the others say the delay in one place alone."""
+    detail = "Request was throttled."
     if retry_after_seconds is None:
-        problem = plain_problem(429, "Request was throttled.")
-        problem.body = {"detail": "Request was throttled."}
-        return problem
-    detail = f"Request was throttled. Your rate limit resets in ~{retry_after_seconds}s."
-    problem = Problem(429, "Too many requests", detail, retry_after=retry_after_seconds)
-    problem.headers["Retry-After"] = str(retry_after_seconds)
+        return _older_429(detail)
+    whole = math.ceil(retry_after_seconds)
+    match form:
+        case RetryForm.SECONDS:
+            detail += f" Your rate limit resets in ~{whole}s."
+            problem = Problem(429, "Too many requests", detail, retry_after=whole)
+            problem.headers["Retry-After"] = str(whole)
+        case RetryForm.DATE:
+            problem = _older_429(detail)
+            problem.headers["Retry-After"] = formatdate(math.ceil(time.time() + retry_after_seconds), usegmt=True)
+        case RetryForm.MILLISECONDS:
+            problem = _older_429(detail)
+            problem.headers["Retry-After-Ms"] = str(round(retry_after_seconds * 1000))
+        case RetryForm.TEXT:
+            problem = _older_429(f"{detail} Your rate limit resets in ~{whole}s.")
+    return problem
+
+
+def _older_429(detail: str) -> Problem:
+    problem = plain_problem(429, detail)
+    problem.body = {"detail": detail}
     return problem
 
 
 def new_id() -> str:
     """26 lower-case letters and digits."""
-    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(ID_LENGTH))
+    return "".join(ID_LETTERS[byte % len(ID_LETTERS)] for byte in secrets.token_bytes(ID_LENGTH))
 
 
 def timestamp(moment: datetime | None) -> str | None:
     """A time with nine decimals, as their database prints it; the last three are made up but never change."""
     if moment is None:
         return None
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}{moment.microsecond * 7 % 1000:03d}Z"
+    return f"{moment.isoformat(timespec='microseconds')[:26]}{moment.microsecond * 7 % 1000:03d}Z"
 
 
 def progress_logs(fraction: float, total_seconds: float) -> str:
     """What tqdm has printed by now: one line per step, so that the text only ever grows."""
-    done = int(fraction * STEPS)
-    return "".join(_tqdm_line(step, total_seconds * step / STEPS, total_seconds) for step in range(done + 1))
+    return "".join(_tqdm_lines(total_seconds)[: int(fraction * STEPS) + 1])
+
+
+@lru_cache(maxsize=1000)
+def _tqdm_lines(total_seconds: float) -> list[str]:
+    return [_tqdm_line(step, total_seconds * step / STEPS, total_seconds) for step in range(STEPS + 1)]
 
 
 def _tqdm_line(step: int, passed_seconds: float, total_seconds: float) -> str:
@@ -121,10 +148,10 @@ def document(prediction: Prediction, now: datetime, base_url: str, outputs: Sequ
 
 
 def links_of(prediction: Prediction, links: Links, base_url: str) -> list[str]:
-    """The absolute links to the files of a prediction."""
-    media = prediction.order.media
-    names = [f"output-{index}.{media.extension}" for index in range(media.count)]
-    return [links.url(base_url, prediction, name) for name in names]
+    """The absolute links to the files of a prediction, once they are there."""
+    if prediction.phase is not Phase.SUCCEEDED:
+        return []
+    return [links.url(base_url, prediction, name) for name in file_names(prediction.order)]
 
 
 def model_document(model: Model, base_url: str) -> dict[str, Any]:
@@ -174,7 +201,7 @@ def _logs(prediction: Prediction, now: datetime) -> str:
 
 
 def _output(prediction: Prediction, outputs: Sequence[str]) -> Any:
-    if prediction.phase is not Phase.SUCCEEDED:
+    if not outputs:
         return None
     return list(outputs) if prediction.order.media.as_list else outputs[0]
 

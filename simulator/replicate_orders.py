@@ -1,5 +1,7 @@
 """Reads an order the way Replicate does: strictly, and with complaints in its words."""
 
+import math
+import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -129,7 +131,14 @@ class Buyer:
 
 
 def make_order(
-    model: Model, body: Mapping[str, Any], *, buyer: Buyer, render_seconds: float, fault: Fault, wishes: Wishes
+    number: int,
+    model: Model,
+    body: Mapping[str, Any],
+    *,
+    buyer: Buyer,
+    render_seconds: float,
+    fault: Fault,
+    wishes: Wishes,
 ) -> Order:
     """The order as it will stand in the ledger."""
     given = body["input"]
@@ -137,7 +146,7 @@ def make_order(
     after = wishes.cancel_after_seconds
     return Order(
         id=new_id(),
-        number=0,
+        number=number,
         account=buyer.account,
         model=model.name,
         version=model.version or "hidden",
@@ -146,7 +155,7 @@ def make_order(
         created_at=created_at,
         render_seconds=render_seconds,
         media=_media(model, given),
-        caption=_caption(model, given),
+        caption=caption_of(model, given),
         base_url=buyer.base_url,
         webhook=body.get("webhook"),
         webhook_events=tuple(body.get("webhook_events_filter") or USUAL_EVENTS),
@@ -173,7 +182,13 @@ def _ratio(text: str) -> float:
     return width / height
 
 
-def _caption(model: Model, given: Mapping[str, Any]) -> str:
+def caption_of(model: Model, given: Mapping[str, Any]) -> str:
     """The last paragraph of the prompt: what is particular to this one comes last."""
     text = split_prompt(prompt_of(given))[0]
     return text.rsplit("\n\n", 1)[-1] or model.name
+
+
+def spread_factor(caption: str, sigma: float) -> float:
+    """How much longer than usual this one takes: log-normal, and always the same for the same caption."""
+    dice = random.Random(caption)  # noqa: S311  # repeatable, not secret
+    return math.exp(sigma * dice.gauss(0, 1)) if sigma else 1.0

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, g, jsonify, request, send_file
 
 from simulator.parts import Parts
-from simulator.predictions import Prediction
+from simulator.predictions import Order
 from simulator.replicate_document import (
     Problem,
     invalid,
@@ -32,22 +33,22 @@ PAGE_LENGTH = 100
 class Page:
     """One page of a list, newest first, and the way to its neighbours."""
 
-    items: Sequence[Prediction]
+    items: Sequence[Order]
     next: str | None = None
     previous: str | None = None
     filters: Mapping[str, str]
 
     @classmethod
-    def of(cls, arguments: Mapping[str, str], everything: Sequence[Prediction]) -> "Page":
-        """Cut the page that the query string asks for. Raises Problem for a filter that can't be read."""
+    def of(cls, arguments: Mapping[str, str], orders: Sequence[Order]) -> "Page":
+        """Cut the page that the query string asks for out of ``orders``, which come oldest first. Raises Problem."""
         filters = {name: arguments[name] for name in ("created_after", "created_before", "source") if name in arguments}
-        rows = [item for item in everything if _matches(item, filters)]
-        start = _start(rows, arguments.get("cursor", ""))
-        items = rows[start : start + PAGE_LENGTH]
+        first, end = _window(orders, filters)
+        start, stop = _cut(orders, first, end, arguments.get("cursor", ""))
+        items = orders[start:stop][::-1]
         return cls(
             items=items,
-            next=_cursor("older", items[-1]) if start + PAGE_LENGTH < len(rows) else None,
-            previous=_cursor("newer", items[0]) if start and items else None,
+            next=_cursor("older", items[-1]) if start > first and items else None,
+            previous=_cursor("newer", items[0]) if stop < end and items else None,
             filters=filters,
         )
 
@@ -56,13 +57,38 @@ class Page:
         return f"{place}?{urlencode({**self.filters, 'cursor': cursor})}" if cursor else None
 
 
-def _matches(item: Prediction, filters: Mapping[str, str]) -> bool:
-    created_at = item.order.created_at
-    return (
-        filters.get("source") != "web"
-        and ("created_after" not in filters or created_at >= _moment("created_after", filters))
-        and ("created_before" not in filters or created_at < _moment("created_before", filters))
-    )
+def _window(orders: Sequence[Order], filters: Mapping[str, str]) -> tuple[int, int]:
+    """Where the orders that the filters let through begin and end."""
+    first, end = 0, len(orders)
+    if "created_after" in filters:
+        first = bisect_left(orders, _moment("created_after", filters), key=_born)
+    if "created_before" in filters:
+        end = bisect_left(orders, _moment("created_before", filters), key=_born)
+    return (first, max(first, end)) if filters.get("source") != "web" else (0, 0)
+
+
+def _born(order: Order) -> datetime:
+    return order.created_at
+
+
+def _cut(orders: Sequence[Order], first: int, end: int, cursor: str) -> tuple[int, int]:
+    """Where the page of a cursor begins and ends, between ``first`` and ``end``."""
+    if not cursor:
+        return max(first, end - PAGE_LENGTH), end
+    try:
+        direction, text = base64.urlsafe_b64decode(cursor).decode().split()
+        number = int(text)
+    except ValueError:
+        raise invalid([Complaint(type="format", field="cursor", description="Is not a cursor of ours")]) from None
+    if direction == "older":
+        stop = min(end, bisect_left(orders, number, key=_number))
+    else:
+        stop = min(end, bisect_right(orders, number, key=_number) + PAGE_LENGTH)
+    return max(first, stop - PAGE_LENGTH), max(first, stop)
+
+
+def _number(order: Order) -> int:
+    return order.number
 
 
 def _moment(name: str, filters: Mapping[str, str]) -> datetime:
@@ -74,20 +100,8 @@ def _moment(name: str, filters: Mapping[str, str]) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _cursor(direction: str, item: Prediction) -> str:
-    return base64.urlsafe_b64encode(f"{direction} {item.order.number}".encode()).decode()
-
-
-def _start(rows: Sequence[Prediction], cursor: str) -> int:
-    """Where in ``rows`` the page of a cursor begins."""
-    if not cursor:
-        return 0
-    try:
-        direction, number = base64.urlsafe_b64decode(cursor).decode().split()
-        newer = sum(1 for item in rows if item.order.number > int(number))
-    except ValueError:
-        raise invalid([Complaint(type="format", field="cursor", description="Is not a cursor of ours")]) from None
-    return newer + 1 if direction == "older" else max(0, newer - PAGE_LENGTH)
+def _cursor(direction: str, item: Order) -> str:
+    return base64.urlsafe_b64encode(f"{direction} {item.number}".encode()).decode()
 
 
 def add_pages(pages: Blueprint, parts: Parts, models: Models) -> None:

@@ -36,8 +36,10 @@ class Scheduler:
     def after(self, seconds: float, callback: Callable[[], object]) -> None:
         """Call ``callback`` once, ``seconds`` from now (at once when negative)."""
         with self._changed:
-            heapq.heappush(self._heap, (time.monotonic() + seconds, next(self._order), callback))
-            self._changed.notify()
+            entry = (time.monotonic() + seconds, next(self._order), callback)
+            heapq.heappush(self._heap, entry)
+            if self._heap[0] is entry:
+                self._changed.notify()
 
     def _run(self) -> None:
         while (callback := self._next()) is not None:

@@ -1,14 +1,16 @@
 """The simulated provider words its predictions, problems and headers as the real one does."""
 
 import itertools
+import math
 import re
+import statistics
 from datetime import UTC, datetime
 
 import pytest
 from replicate.prediction import Prediction as SdkPrediction
 
 from simulator.replicate_document import Problem, new_id, progress_logs, throttled, timestamp
-from simulator.replicate_orders import Wishes
+from simulator.replicate_orders import Wishes, spread_factor
 
 
 @pytest.mark.parametrize(("fraction", "percent"), [(0.0, 0), (0.1, 8), (0.5, 48), (0.99, 96), (1.0, 100)])
@@ -70,3 +72,10 @@ def test_a_preference_that_means_nothing_is_refused(prefer: str, cancel_after: s
 def test_a_deadline_that_means_nothing_is_refused(cancel_after: str) -> None:
     with pytest.raises(Problem):
         Wishes.of("", cancel_after)
+
+
+def test_durations_spread_as_a_log_normal_around_the_usual_one() -> None:
+    factors = [spread_factor(f"scene {number}", 0.15) for number in range(1000)]
+    assert statistics.median(factors) == pytest.approx(1, abs=0.02)
+    assert statistics.stdev(math.log(factor) for factor in factors) == pytest.approx(0.15, abs=0.01)
+    assert spread_factor("scene 1", 0) == 1

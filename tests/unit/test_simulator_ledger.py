@@ -1,5 +1,6 @@
 """What the simulator sold survives a crash in the middle of a line."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 from simulator.faults import Fault
 from simulator.ledger import JsonLines
 from simulator.predictions import Media, Order, Phase, Prediction
+from simulator.replicate import MODELS
+from simulator.schema import Models
+from simulator.shared_render import COMMENT_BYTES, comment
 
 BORN = datetime(2026, 3, 1, 10, 0, 0, 123456, tzinfo=UTC)
 ORDER = Order(
@@ -82,3 +86,10 @@ def test_a_prediction_is_never_complete_before_it_succeeded() -> None:
     assert 0.4 < running.fraction(BORN + timedelta(seconds=5)) < 0.6
     assert running.fraction(BORN + timedelta(hours=1)) == 0.99
     assert replace(running, phase=Phase.SUCCEEDED).fraction(BORN) == 1
+
+
+def test_the_truth_of_any_order_fits_in_the_blank_of_a_shared_clip() -> None:
+    longest = max(Models.read(MODELS).by_name, key=len)
+    truth = comment(replace(ORDER, model=longest, number=9_999_999))
+    assert len(truth) == COMMENT_BYTES
+    assert json.loads(truth)["model"] == longest

@@ -1,5 +1,7 @@
 """The simulated limits count per account and refill with time."""
 
+from typing import Any
+
 import pytest
 
 from simulator.limits import Gate, Limits
@@ -40,12 +42,39 @@ def test_accounts_and_kinds_of_request_have_their_own_buckets() -> None:
 
 def test_limits_change_live_and_go_back() -> None:
     gate = Gate(Limits(max_in_flight=2), Clock())
-    assert gate.change(max_in_flight=None, creates_burst=1).max_in_flight is None
+    gate.change(max_in_flight=None, creates_burst=1)
+    assert gate.limits == Limits(max_in_flight=None, creates_burst=1)
     gate.reset()
     assert gate.limits == Limits(max_in_flight=2)
 
 
-@pytest.mark.parametrize("change", [{"speed": 3}, {"creates_per_minute": None}, {"max_in_flight": "3"}])
-def test_what_is_no_limit_is_refused(change: dict[str, int]) -> None:
+def test_an_accounts_own_limits_win_over_everybodys_until_the_reset() -> None:
+    gate = Gate(Limits(max_in_flight=9), Clock())
+    gate.change("a", max_in_flight=2)
+    gate.change("a", creates_per_minute=60)
+    gate.change(max_in_flight=5, other_per_minute=7)
+    assert gate.limits_of("a") == Limits(max_in_flight=2, creates_per_minute=60, other_per_minute=7)
+    assert gate.limits_of("b") == Limits(max_in_flight=5, other_per_minute=7)
+    gate.reset()
+    assert gate.limits_of("a") == Limits(max_in_flight=9)
+
+
+def test_a_new_hidden_limit_gives_nobody_requests_back() -> None:
+    gate = Gate(Limits(creates_per_minute=60, creates_burst=1), Clock())
+    assert gate.take("a", "create").allowed
+    gate.change(max_in_flight=2)
+    assert not gate.take("a", "create").allowed
+    gate.change(creates_burst=1)
+    assert gate.take("a", "create").allowed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"speed": 3}, {"creates_per_minute": None}, {"max_in_flight": "3"}, {"busy_retry_after_form": "weeks"}],
+)
+@pytest.mark.parametrize("account", [None, "a"])
+def test_what_is_no_limit_is_refused(change: dict[str, Any], account: str | None) -> None:
+    gate = Gate(Limits())
     with pytest.raises(TypeError):
-        Gate(Limits()).change(**change)
+        gate.change(account, **change)
+    assert gate.limits_of("a") == Limits()

@@ -19,9 +19,14 @@ def test_settings_come_from_the_environment_and_empty_means_unset() -> None:
 
 
 def test_a_figure_that_is_none_is_refused() -> None:
-    for nonsense in ("fast", "0"):
-        with pytest.raises(ValueError, match="SIMULATOR_SPEED"):
-            Settings.from_environment({"SIMULATOR_SPEED": nonsense})
+    for variable, nonsense in (
+        ("SIMULATOR_SPEED", "fast"),
+        ("SIMULATOR_SPEED", "0"),
+        ("SIMULATOR_FSYNC", "maybe"),
+        ("SIMULATOR_RENDER", "never"),
+    ):
+        with pytest.raises(ValueError, match=variable):
+            Settings.from_environment({variable: nonsense})
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
