@@ -11,9 +11,9 @@ import psycopg2
 from cli.stack.stack import Stack
 
 # What must not leak in from the machine: addresses of somebody's servers, keys that cost money, our own settings.
-FOREIGN_ENDS = ("_URL", "_API_KEY", "_API_TOKEN", "_SECRET", "_SECRET_KEY")
+FOREIGN_ENDS = ("_URL", "_API_KEY", "_API_TOKEN", "_ACCOUNTS", "_SECRET", "_SECRET_KEY", "_CONCURRENCY")
 FOREIGN_STARTS = ("S3_", "AWS_", "CELERY_", "DAILIES_", "FLOWER_", "SIMULATOR_", "REPLICATE_", "LOG_")
-FOREIGN = {"SECRET_KEY", "CATALOGUE_DIR", "API_BIND", "RENDER_CONCURRENCY", "BEAT_SCHEDULE"}
+FOREIGN = {"SECRET_KEY", "CATALOGUE_DIR", "API_BIND", "IO_EXCLUDE_QUEUES", "BEAT_SCHEDULE"}
 WELCOME = {"DAILIES_PREFER_SYSTEM"}
 
 

@@ -1,0 +1,159 @@
+"""Messages and those who take them: each provider has its queue, and any queue can have a worker of its own."""
+
+import base64
+import json
+import os
+import runpy
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from celery import Celery
+
+from cli.stack.processes import Process, Program, Watchdog
+from pipeline.domain.asset import State
+from pipeline.domain.member import Member
+from pipeline.settings import Settings
+from tests import servers
+from tests.builders import World, world
+from tests.processes import ROOT, eventually
+from worker.dispatch import CeleryCarrier
+
+CLIPS = 5
+QUIET = ("--without-mingle", "--without-gossip", "--loglevel", "WARNING")
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[servers.Simulator]:
+    with servers.simulator(SIMULATOR_RENDER_SECONDS="1.5", SIMULATOR_FRAME_HEIGHT="90") as running:
+        yield running
+
+
+@pytest.fixture
+def here(
+    database_url: str, valkey_url: str, s3: servers.ObjectStore, simulator: servers.Simulator, tmp_path: Path
+) -> Iterator[World]:
+    """A world whose catalogue looks at predictions at once."""
+    shipped = (ROOT / "pipeline" / "catalogue" / "replicate.toml").read_text()
+    hasty = shipped.replace("first_seconds = 5,", "first_seconds = 0.5,").replace(
+        "usual_seconds = 60", "usual_seconds = 1"
+    )
+    (tmp_path / "replicate.toml").write_text(hasty)
+    more = {"catalogue_dir": str(tmp_path)}
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=simulator, **more) as built:
+        yield built
+
+
+@pytest.fixture
+def app(here: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Celery]:
+    """Celery as the workers have it."""
+    for name, value in environment(here.services.settings).items():
+        monkeypatch.setenv(name, value)
+    config = runpy.run_path(str(ROOT / "celeryconfig.py"))
+    with Celery("dailies", set_as_current=False) as built:
+        built.config_from_object(SimpleNamespace(**config))
+        yield built
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that make these settings."""
+    told = {each.name.upper(): getattr(settings, each.name) for each in fields(settings)}
+    return {name: str(value) for name, value in told.items() if value and not isinstance(value, Mapping)}
+
+
+def messages(here: World, queue: str) -> list[dict[str, Any]]:
+    """What waits in a queue, newest first: task, arguments, and when it may be taken."""
+    found = [json.loads(each) for each in here.services.redis.lrange(queue, 0, -1)]
+    return [
+        {
+            "task": each["headers"]["task"],
+            "argument": json.loads(base64.b64decode(each["body"]))[0][0],
+            "eta": each["headers"]["eta"],
+        }
+        for each in found
+    ]
+
+
+def seconds_until(eta: str) -> float:
+    return (datetime.fromisoformat(eta) - datetime.now(UTC)).total_seconds()
+
+
+@pytest.mark.requirement("R03")
+@pytest.mark.parametrize(("provider", "queue"), [("replicate", "render.replicate"), ("bygone", "control")])
+def test_a_member_goes_to_its_providers_queue_and_to_control_when_the_provider_is_gone(
+    here: World, app: Celery, provider: str, queue: str
+) -> None:
+    member = Member(asset_id=uuid4(), job_id=uuid4(), round=1, group_index=0, provider=provider)
+    CeleryCarrier(app).members([member])
+    [told] = messages(here, queue)
+    assert (told["task"], told["argument"], told["eta"]) == ("render_asset", str(member.asset_id), None)
+
+
+@pytest.mark.requirement("R03")
+def test_chores_go_to_control_and_pictures_to_the_media_pool(here: World, app: Celery) -> None:
+    carrier, job_id, clip_id = CeleryCarrier(app), uuid4(), uuid4()
+    carrier.start(job_id)
+    carrier.finish(job_id)
+    carrier.film(job_id)
+    carrier.thumbnail(clip_id)
+    assert {each["task"] for each in messages(here, "control")} == {"start_job", "finish_job"}
+    assert {each["task"] for each in messages(here, "media")} == {"make_film", "make_thumbnail"}
+
+
+@pytest.mark.requirement("R05", "R25")
+def test_what_has_to_wait_waits_in_the_broker_and_never_longer_than_its_patience(here: World, app: Celery) -> None:
+    CeleryCarrier(app).start(uuid4(), delay=timedelta(seconds=2))
+    CeleryCarrier(app).turn("replicate", 30.0)
+    CeleryCarrier(app).turn("replicate", 3600.0)
+    waits = [seconds_until(each["eta"]) for each in reversed(messages(here, "control"))]
+    assert waits == pytest.approx([2, 30, 60], abs=1)
+
+
+@pytest.mark.requirement("R03")
+def test_a_worker_for_a_queue_that_does_not_exist_is_refused(app: Celery) -> None:
+    with pytest.raises(KeyError, match=r"render\.typo"):
+        app.amqp.queues.select(["render.typo"])
+
+
+@pytest.fixture
+def workers(here: World, tmp_path: Path) -> Iterator[dict[str, Process]]:
+    """One worker for a provider, one for the rest, none that fetches files or makes media; a thread each."""
+    watchdog = Watchdog()
+    known = {**os.environ, **environment(here.services.settings), "PYTHONPATH": str(ROOT)}
+    command = (sys.executable, "-m", "celery", "--app", "worker.app", "worker", "--pool", "threads", *QUIET)
+    queues = {"own": ("-Q", "render.replicate"), "rest": ("-X", "media,fetch,render.replicate")}
+    started = {}
+    for name, chosen in queues.items():
+        words = (*command, "--concurrency", "1", "--hostname", f"{name}@test", *chosen)
+        program = Program(name=name, command=words, environment=known, folder=ROOT)
+        started[name] = Process(program, watchdog, tmp_path)
+        started[name].start()
+    yield started
+    for process in started.values():
+        process.kill()
+    watchdog.close()
+
+
+@pytest.mark.requirement("R03", "R05", "R30")
+def test_one_thread_of_a_providers_own_worker_renders_all_clips_at_once_and_nobody_else_does(
+    here: World, app: Celery, workers: dict[str, Process]
+) -> None:
+    here = replace(here, services=replace(here.services, carrier=CeleryCarrier(app)))
+    job_id = here.job(CLIPS)
+    eventually(lambda: {clip.state for clip in here.clips(job_id)} <= {State.FETCHING, State.DONE})
+
+    assert here.stats()["max_in_flight_seen"] == CLIPS, "a step that waits would have held the only thread"
+    found = app.control.inspect(timeout=10, limit=len(workers)).stats() or {}
+    taken = {name.partition("@")[0]: set(found[name]["total"]) for name in found}
+    assert set(taken) == set(workers)
+    assert taken["own"] == {"render_asset"}
+    assert "start_job" in taken["rest"]
+    assert "render_asset" not in taken["rest"]
+    fetching = {each["argument"] for each in messages(here, "fetch")}
+    assert fetching == {str(asset_id) for asset_id in here.ids(job_id)}
