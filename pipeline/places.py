@@ -56,12 +56,18 @@ def usual_seconds(services: Services, model: str) -> float:
 
 def placed(services: Services, rows: Sequence[ClipRow]) -> list[ClipRow]:
     """Clips whose word on why they wait is that of the line now, and not that of the last look at them."""
-    return [
-        replace(row, waiting=_waiting(services, row.provider, row.id, row.waiting))
-        if row.state is State.WAITING and _stands(row.waiting)
-        else row
-        for row in rows
-    ]
+    return [replace(row, waiting=_told_now(services, row)) if row.waiting else row for row in rows]
+
+
+def _told_now(services: Services, row: ClipRow) -> Mapping[str, Any]:
+    known = row.waiting or {}
+    if row.state is State.WAITING and _stands(known):
+        return _waiting(services, row.provider, row.id, known)
+    if not known.get("about_seconds"):
+        return known
+    # What was told when the row was written has partly gone by.
+    gone_by = (services.now() - row.updated_at).total_seconds()
+    return {**known, "about_seconds": round(max(known["about_seconds"] - gone_by, 0.0), 1)}
 
 
 def told_with_places(services: Services, provider: str, events: Iterable[Event]) -> list[Event]:

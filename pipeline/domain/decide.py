@@ -116,7 +116,7 @@ def _from_rendering(asset: Asset, answer: Answer, policy: Policy, now: datetime)
         case Refused():
             return _again_or_failed(asset, answer, policy)
         case Busy():
-            held = replace(asset, waiting=Waiting(reason=answer.reason))
+            held = replace(asset, waiting=Waiting(reason=answer.reason, about_seconds=answer.wait_seconds))
             return _within_limits(held, policy, now, wait=_pause(answer, policy))
         case Silent():
             unheard = replace(asset, silences=asset.silences + 1)

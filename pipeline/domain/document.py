@@ -3,6 +3,7 @@
 Shapes are those of ``docs/api.md``; times are RFC 3339 UTC, money is US cents, durations are seconds.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,8 @@ from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.job import FINAL, JobState, progress_of, status_of
 
 RETRY_AFTER = timedelta(seconds=8)  # R14: while processing
-RETRY_AFTER_LIMITED = timedelta(seconds=15)  # R14: while the provider says 429
+RETRY_AFTER_LIMITED = timedelta(seconds=15)  # R14: while the provider says 429, and not for how long
+RETRY_AFTER_LEAST, RETRY_AFTER_MOST = timedelta(seconds=1), timedelta(minutes=15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,12 +193,25 @@ def attempt_document(attempt: AttemptRow) -> dict[str, Any]:
 
 
 def retry_after_ms(job: JobRow, clips: Sequence[ClipRow]) -> int:
-    """When a polling client does well to come back (R14); 0 once the job is over."""
+    """When a polling client does well to come back, in whole seconds (R14); 0 once the job is over.
+
+    One clip that the provider pauses is enough: the pause is its whole account's.
+    """
     if job.state in FINAL:
         return 0
-    held = [clip.waiting["reason"] for clip in clips if clip.waiting and clip.state not in TERMINAL]
-    limited = Reason.BLOCKED in held
-    return int((RETRY_AFTER_LIMITED if limited else RETRY_AFTER).total_seconds() * 1000)
+    live = [clip.waiting for clip in clips if clip.state not in TERMINAL]
+    paused = [waiting for waiting in live if waiting and waiting["reason"] == Reason.BLOCKED]
+    waits = [_comes_back(waiting) for waiting in paused or live]
+    return math.ceil(min(waits, default=RETRY_AFTER).total_seconds()) * 1000
+
+
+def _comes_back(waiting: Mapping[str, Any] | None) -> timedelta:
+    """When there may be news of a clip that waits so: at the end of what holds it, where that is known."""
+    if not waiting or waiting["reason"] not in {Reason.BLOCKED, Reason.BREAKER}:
+        return RETRY_AFTER
+    if waiting.get("about_seconds") is None:
+        return RETRY_AFTER_LIMITED
+    return min(max(timedelta(seconds=waiting["about_seconds"]), RETRY_AFTER_LEAST), RETRY_AFTER_MOST)
 
 
 def stamp(at: datetime | None) -> str | None:

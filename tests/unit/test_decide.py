@@ -150,7 +150,7 @@ TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
     (State.RENDERING, CURABLE, State.WAITING, 4, anew(CURABLE, 4)),
     (State.RENDERING, HOPELESS, State.FAILED, None, {**PLAINLY, "failure": failure(HOPELESS)}),
     (State.RENDERING, LOST, State.RENDERING, 4, {"silences": 2}),
-    (State.RENDERING, BLOCKED, State.RENDERING, 42, {"waiting": Waiting(reason=Reason.BLOCKED)}),
+    (State.RENDERING, BLOCKED, State.RENDERING, 42, {"waiting": Waiting(reason=Reason.BLOCKED, about_seconds=42.0)}),
     (State.RENDERING, SILENT, State.RENDERING, 4, {"silences": 2}),
     (State.RENDERING, WITHDRAWN, State.CANCELLING, 0, {**PLAINLY, "polls": 0}),
     (State.CANCELLING, WORKING, State.CANCELLING, 20, {"polls": 2}),
