@@ -73,7 +73,10 @@ class Renderer:
 
     def submit(self, order: Order, done: Callable[[bool], None]) -> None:
         """Render in the background; ``done`` hears whether the files are there."""
-        self._pool.submit(self._work, order, done)
+        if self.ready(order):
+            done(True)
+        else:
+            self._pool.submit(self._work, order, done)
 
     def _paths(self, order: Order) -> list[Path]:
         return [self._folder / order.id / name for name in file_names(order)]
