@@ -54,6 +54,15 @@ def test_while_the_broker_is_away_nothing_begins_and_it_can_begin_later(here: Wo
     assert start(here.services, job_id)
 
 
+@pytest.mark.requirement("R23", "R52")
+def test_a_jobs_priority_and_its_owners_weight_go_into_the_line_with_it(here: World) -> None:
+    assert here.services.store.keys.weigh("studio", 3)
+    start(here.services, here.job(8, priority="interactive"))
+    line = here.services.line("replicate")
+    assert line
+    assert {(each.owner_weight, each.job_weight) for each in line.waiting} == {(3, 8)}
+
+
 @pytest.mark.requirement("R55")
 def test_while_redis_is_away_all_are_sent_and_wait_in_their_rows(database_url: str) -> None:
     with world(database_url) as here:
