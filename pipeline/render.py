@@ -6,7 +6,8 @@ came of it behind the fence, and says how long until somebody should look again.
 
 import random
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -21,6 +22,7 @@ from pipeline.domain.decide import NOW, decide
 from pipeline.domain.errors import StaleClaim, Unavailable
 from pipeline.domain.events import ClipRef, Event, EventType, changes
 from pipeline.domain.hold import Change, Hold, NotClaimed
+from pipeline.domain.job import Status
 from pipeline.domain.order import Shot, compose_input
 from pipeline.keeper import kept
 from pipeline.places import told_with_places
@@ -33,6 +35,7 @@ CLAIM = timedelta(seconds=15)
 _MAX_MOVES = 6
 _MAX_COUNTDOWN = timedelta(seconds=60)
 _MAX_SEED = 2**31
+_ENDS = frozenset({Status.COMPLETE, Status.FAILED, Status.CANCELLED})
 _LOG = logs.get(__name__)
 
 
@@ -54,10 +57,19 @@ def step(services: Services, asset_id: UUID) -> Verdict:
     if isinstance(hold, NotClaimed):
         return _OVER if hold.over else _DROP
     logs.bind(job_id=hold.member.job_id, asset_id=asset_id, index=hold.index)
+    news: list[Event] = []
+    verdict = _moves(services, hold, news)
+    # Watchers hear of a step when it is over: no order waits for them.
+    _tell(services, hold, news)
+    return verdict
+
+
+def _moves(services: Services, hold: Hold, news: list[Event]) -> Verdict:
+    """Move after move, until the asset has to wait or is over; what watchers are to hear of goes to ``news``."""
     answer: Answer | None = None
     for _ in range(_MAX_MOVES):
         try:
-            hold, answer, verdict = _move(services, hold, fresh=isinstance(answer, Granted))
+            hold, answer, verdict = _move(services, hold, news, fresh=isinstance(answer, Granted))
         except StaleClaim:
             metrics.STALE_CLAIMS.inc()
             return _DROP
@@ -71,7 +83,7 @@ def step(services: Services, asset_id: UUID) -> Verdict:
     return Verdict(countdown=NOW)
 
 
-def _move(services: Services, hold: Hold, *, fresh: bool) -> tuple[Hold, Answer, Verdict | None]:
+def _move(services: Services, hold: Hold, news: list[Event], *, fresh: bool) -> tuple[Hold, Answer, Verdict | None]:
     """Ask, decide, apply once; a Verdict when the asset now has to wait or is over."""
     before = hold
     policy = services.policy(hold.model)
@@ -87,7 +99,8 @@ def _move(services: Services, hold: Hold, *, fresh: bool) -> tuple[Hold, Answer,
         _keep_knowledge(services, before, answer)
         raise
     metrics.STEPS.labels(state=before.asset.state, answer=type(answer).__name__).inc()
-    _follow_up(services, before, hold, answer, events)
+    news += events
+    _follow_up(services, before, hold, answer)
     if decision.wait is None:
         return hold, answer, _OVER
     if home:
@@ -157,25 +170,37 @@ def _result(stored: Stored) -> dict[str, object]:
     }
 
 
-def _follow_up(services: Services, before: Hold, after: Hold, answer: Answer, events: list[Event]) -> None:
+def _follow_up(services: Services, before: Hold, after: Hold, answer: Answer) -> None:
+    """What follows a commit: the slot goes to the next in line, media work begins."""
+    with _courtesy():
+        moved_on(services, before, after, answer)
+        if after.asset.state is State.FAILED and isinstance(answer, Refused | Silent):
+            _LOG.warning("clip.failed", model=before.model, failure=after.asset.failure, takes=after.asset.takes)
+        if after.asset.state is State.DONE:
+            services.carrier.thumbnail(before.asset_id)
+
+
+def _tell(services: Services, hold: Hold, news: list[Event]) -> None:
+    """Tell watchers what the step did; and how far the job is, where that has changed."""
+    with _courtesy():
+        if any(event.type is EventType.VIDEO_PROGRESS and _counts(event) for event in news):
+            news = [*news, *services.job_progress(hold.member.job_id, hold.owner_id)]
+        services.tell(told_with_places(services, hold.provider, news))
+
+
+def _counts(event: Event) -> bool:
+    """Whether a job's percentage or its counts can be others than before."""
+    return event.payload["progress"] > 0 or event.payload["status"] in _ENDS
+
+
+@contextmanager
+def _courtesy() -> Iterator[None]:
     """What is committed stays committed, whatever happens to those who should hear of it; the sweeper tells them."""
     try:
-        _afterwards(services, before, after, answer, events)
+        yield
     except Exception as error:  # noqa: BLE001 - a courtesy that fails must not undo a step that was taken
         _LOG.exception("step.follow_up_failed")
         metrics.STEP_ERRORS.labels(error=type(error).__name__).inc()
-
-
-def _afterwards(services: Services, before: Hold, after: Hold, answer: Answer, events: list[Event]) -> None:
-    """What follows a commit: the slot goes to the next in line, watchers are told, media work begins."""
-    moved_on(services, before, after, answer)
-    if after.asset.state is State.FAILED and isinstance(answer, Refused | Silent):
-        _LOG.warning("clip.failed", model=before.model, failure=after.asset.failure, takes=after.asset.takes)
-    if any(event.type is EventType.VIDEO_PROGRESS for event in events):
-        events = [*events, *services.job_progress(before.member.job_id, before.owner_id)]
-    services.tell(told_with_places(services, before.provider, events))
-    if after.asset.state is State.DONE:
-        services.carrier.thumbnail(before.asset_id)
 
 
 def _step_aside(services: Services, hold: Hold) -> None:

@@ -1,23 +1,29 @@
 """The one way to Postgres: an engine with timeouts, and the translation of its errors."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+import psycopg2
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from pipeline.domain.errors import Unavailable
 
 _TIMEOUT_MS = 15_000
 _CONNECT_TIMEOUT_SECONDS = 5
+_TRUSTED_SECONDS = 1.0
 
 
 def connect(url: str, *, pool_size: int = 10) -> Engine:
     """An engine whose every statement ends by itself, and which notices a restarted server."""
-    return create_engine(
+    engine = create_engine(
         url,
-        pool_pre_ping=True,
         pool_size=pool_size,
         max_overflow=2 * pool_size,
         pool_timeout=10,
@@ -27,6 +33,25 @@ def connect(url: str, *, pool_size: int = 10) -> Engine:
             "options": f"-c statement_timeout={_TIMEOUT_MS} -c lock_timeout={_TIMEOUT_MS} -c timezone=UTC",
         },
     )
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", partial(_make_sure, engine))
+    return engine
+
+
+def _note_use(_connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _make_sure(
+    engine: Engine, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+) -> None:
+    """Ask an idle connection whether it is alive; asking each time would cost a round trip per transaction."""
+    if time.monotonic() - record.info.get("used_at", math.inf) < _TRUSTED_SECONDS:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        raise InvalidatePoolError from error
 
 
 @contextmanager

@@ -7,13 +7,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.tables import attempts, spend
 from pipeline.domain.asset import State
-from pipeline.domain.attempt import AttemptChange, NewAttempt
+from pipeline.domain.attempt import Attempt, AttemptChange, NewAttempt
 
 
-def record_attempt(connection: Connection, asset_id: UUID, new: NewAttempt) -> None:
+def record_attempt(connection: Connection, asset_id: UUID, new: NewAttempt) -> Attempt:
     """Write the intent and reserve its price; nothing may be sent before this is committed."""
-    connection.execute(
-        insert(attempts).values(
+    intent_at = connection.execute(
+        insert(attempts)
+        .values(
             id=new.id,
             asset_id=asset_id,
             job_id=new.job_id,
@@ -28,8 +29,19 @@ def record_attempt(connection: Connection, asset_id: UUID, new: NewAttempt) -> N
             state=State.SUBMITTING,
             estimate_cents=new.estimate_cents,
         )
-    )
+        .returning(attempts.c.intent_at)
+    ).scalar_one()
     _book(connection, new.id, "reserve")
+    return Attempt(
+        id=new.id,
+        number=new.number,
+        model=new.model,
+        input=new.input,
+        prediction_id=None,
+        outputs=(),
+        estimate_cents=new.estimate_cents,
+        intent_at=intent_at,
+    )
 
 
 def close_attempt(connection: Connection, attempt_id: UUID, change: AttemptChange) -> None:

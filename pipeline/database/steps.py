@@ -22,7 +22,7 @@ from pipeline.database.outbox import append
 from pipeline.database.tables import assets, attempts, inbox, jobs, owners
 from pipeline.domain.answers import Answer, Finished, Reason, Refused, from_json, to_json
 from pipeline.domain.asset import TERMINAL, Asset, Failure, State, Waiting
-from pipeline.domain.attempt import Attempt
+from pipeline.domain.attempt import Attempt, NewAttempt
 from pipeline.domain.errors import StaleClaim
 from pipeline.domain.events import Event
 from pipeline.domain.hold import Change, Hold, News, NotClaimed
@@ -49,13 +49,8 @@ class Steps:
             if taken is None:
                 state = connection.execute(select(assets.c.state).where(assets.c.id == asset_id)).scalar_one_or_none()
                 return NotClaimed(over=state is None or state in _OVER)
-            job = connection.execute(
-                select(jobs.c.cancel_requested_at.is_not(None).label("cancelled"), jobs.c.priority, owners.c.weight)
-                .join(owners, owners.c.id == jobs.c.owner_id)
-                .where(jobs.c.id == taken["job_id"])
-            ).one()
             attempt, news = _attempt_and_news(connection, taken["attempt_id"])
-        return _hold(taken, attempt, news, job=job, taken_at=taken_at)
+        return _hold(taken, attempt, news, taken_at=taken_at)
 
     def apply(self, hold: Hold, change: Change, *, keep: timedelta | None = None) -> tuple[Hold, list[Event], bool]:
         """Write a step's outcome in one transaction; ``keep`` holds the claim for the next move.
@@ -68,15 +63,15 @@ class Steps:
             row = connection.execute(_write(hold, change, keep)).one_or_none()
             if row is None:
                 raise StaleClaim(f"asset {hold.asset_id} moved on without us")
-            if change.begin:
-                record_attempt(connection, hold.asset_id, change.begin)
-                _mark_running(connection, hold.member.job_id)
+            begun = _begin(connection, hold, change.begin) if change.begin else None
             if change.attempt and hold.attempt:
                 close_attempt(connection, hold.attempt.id, change.attempt)
             if change.read:
                 connection.execute(update(inbox).where(inbox.c.id == change.read.id).values(read_at=_CLOCK))
             events = append(connection, hold.member.job_id, hold.owner_id, change.events)
-            attempt, news = _attempt_and_news(connection, row.attempt_id) if keep else (hold.attempt, None)
+            attempt, news = begun or hold.attempt, None
+            if keep and not begun:
+                attempt, news = _attempt_and_news(connection, row.attempt_id)
         account = change.begin.account if change.begin else hold.account
         held = replace(hold, asset=change.decision.asset, account=account, attempt=attempt, news=news)
         fresh = replace(held, version=row.version, taken_at=taken_at)
@@ -161,8 +156,15 @@ def _claim(asset_id: UUID, lease: timedelta) -> Any:
     return (
         update(assets)
         .where(assets.c.id == asset_id, assets.c.state.not_in(_OVER), assets.c.due_at <= _CLOCK + _SLACK, free)
+        .where(jobs.c.id == assets.c.job_id, owners.c.id == assets.c.owner_id)
         .values(claimed_until=_CLOCK + lease, version=assets.c.version + 1)
-        .returning(*assets.c)
+        .returning(
+            *assets.c,
+            jobs.c.cancel_requested_at.is_not(None).label("cancelled"),
+            jobs.c.priority,
+            jobs.c.state.label("job_state"),
+            owners.c.weight,
+        )
     )
 
 
@@ -209,6 +211,12 @@ def _decided(after: Asset) -> dict[str, Any]:
     }
 
 
+def _begin(connection: Connection, hold: Hold, intent: NewAttempt) -> Attempt:
+    if hold.first:
+        _mark_running(connection, hold.member.job_id)
+    return record_attempt(connection, hold.asset_id, intent)
+
+
 def _mark_running(connection: Connection, job_id: UUID) -> None:
     """The job's first intent is its first provider call (R30)."""
     query = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
@@ -242,7 +250,7 @@ def _attempt_and_news(connection: Connection, attempt_id: UUID | None) -> tuple[
     return attempt, News(id=news.id, prediction_id=news.prediction_id, answer=from_json(news.answer)) if news else None
 
 
-def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, *, job: Any, taken_at: float) -> Hold:
+def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, *, taken_at: float) -> Hold:
     return Hold(
         member=member(row),
         owner_id=row["owner_id"],
@@ -254,10 +262,11 @@ def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, *, job: A
         asset=_asset(row),
         attempt=attempt,
         news=news,
-        cancelled=job.cancelled,
+        cancelled=row["cancelled"],
         created_at=row["created_at"],
-        owner_weight=job.weight,
-        priority=job.priority,
+        owner_weight=row["weight"],
+        priority=row["priority"],
+        first=row["job_state"] == JobState.QUEUED,
         version=row["version"],
         wakes=row["wakes"],
         taken_at=taken_at,

@@ -48,6 +48,7 @@ class Hold:
     created_at: datetime
     owner_weight: int
     priority: str
+    first: bool  #: nothing of its job was sent to a provider yet
     version: int
     wakes: int
     #: When the row was taken, on this process's own monotonic clock: a paused process can tell that it was paused.
