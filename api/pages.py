@@ -23,6 +23,7 @@ class _SignIn(BaseModel):
 
 
 @pages.get("/")
+@pages.get("/accounts")
 @pages.get("/jobs/<path:_>")
 @allow(Policy.PUBLIC)
 def page(_: str = "") -> Response:

@@ -15,7 +15,7 @@ _WAITING = {
     "slot": "waiting for a slot at {account}",
     "rate": "keeping to {account}'s pace",
     "blocked": "{account} asks us to wait",
-    "learned_limit": "waiting until {account} can take more",
+    "learned_limit": "{account} takes fewer now",
     "daily_limit": "today's limit at {account} is reached",
     "budget": "needs you: the budget is reached",
     "dependency": "waiting for what it is made from",
@@ -27,7 +27,7 @@ _WAITING = {
 }
 
 # Whoever is held by these moves up one by one; the others all wait for the same end.
-_PLACED = {"slot": "", "learned_limit": ", which takes fewer now"}
+_PLACED = {"slot": " in line at {account}", "learned_limit": " in line, {account} takes fewer now"}
 
 _STATES = {
     "waiting": "waiting for its turn",
@@ -48,7 +48,7 @@ def waiting(held: Mapping[str, Any], left_seconds: float | None = None) -> str:
     place = held.get("place")
     reason = str(held.get("reason"))
     if reason in _PLACED and isinstance(place, int) and place > 0:
-        why = f"{ordinal(place)} in line at {account}{_PLACED[reason]}"
+        why = ordinal(place) + _PLACED[reason].format(account=account)
     else:
         why = _WAITING.get(reason, "waiting").format(account=account)
     return why if left_seconds is None else f"{why} · {_told(left_seconds, exactly=reason == 'blocked')}"

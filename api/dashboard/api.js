@@ -58,5 +58,6 @@ export const jobs = {
   retry: (id, index, changes) => call("POST", `${jobPath(id)}/clips/${index}/retry`, changes),
 };
 
+export const accounts = () => call("GET", "/v1/accounts").then((answer) => answer.accounts);
 export const models = () => call("GET", "/v1/models").then((answer) => answer.models);
 export const sampleStoryboard = () => call("GET", "/dashboard/lighthouse.json");

@@ -1,4 +1,5 @@
 // The dashboard's beginning: who is signed in, which page is shown, and the frame around it.
+import { AccountsPage } from "./accounts-page.js";
 import * as api from "./api.js";
 import { Icon } from "./icons.js";
 import { JobPage } from "./job-page.js";
@@ -47,6 +48,7 @@ function Header({ owner, signOut, showKeys }) {
         <svg viewBox="0 0 32 32" width="24" height="24" aria-hidden="true"><rect x="1" y="5" width="30" height="22" rx="5" fill="currentColor" /><path d="M13 11v10l8-5z" fill="var(--paper)" /></svg>
         Dailies</a>
       <nav aria-label="Page">
+        <a class="button quiet" href="/accounts" aria-label="Accounts"><${Icon} name="accounts" /><span>Accounts</span></a>
         <a class="button" href="/jobs/new" aria-label="New job"><${Icon} name="plus" /><span>New job</span></a>
         <button class="quiet square wide-only" title="Keyboard" aria-label="Keyboard" onClick=${showKeys}><${Icon} name="keys" /></button>
         <${ThemeSwitch} />
@@ -57,6 +59,7 @@ function Header({ owner, signOut, showKeys }) {
 
 function Page({ route }) {
   if (route.path === "/") return html`<${JobsPage} />`;
+  if (route.path === "/accounts") return html`<${AccountsPage} />`;
   if (route.path === "/jobs/new") return html`<${NewPage} />`;
   const id = decodeURIComponent(route.path.replace(/^\/jobs\//, ""));
   return html`<${JobPage} key=${id} id=${id} tab=${route.tab} />`;

@@ -24,6 +24,7 @@ const SHAPES = {
   system: html`${ring}<path d="M8 1.75a6.25 6.25 0 0 1 0 12.5z" fill="currentColor" />`,
   light: html`<circle cx="8" cy="8" r="3" fill="currentColor" />${line("M8 1v1.5M8 13.5V15M1 8h1.5M13.5 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1")}`,
   dark: html`<path d="M13.5 9.9A6 6 0 0 1 6.1 2.5a6 6 0 1 0 7.4 7.4z" fill="currentColor" />`,
+  accounts: line("M2 12a6.2 6.2 0 1 1 12 0M8 11.5l3-4.5"),
   out: line("M6.5 2.5h-3v11h3M7 8h6.5M11 5.5 13.5 8 11 10.5"),
   save: line("M8 2.5v7M5 7l3 3 3-3M3 13h10"),
 };

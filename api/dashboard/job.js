@@ -69,6 +69,10 @@ function change(state, index, fresh, now) {
   return { ...state, clips };
 }
 
+// The whole line, or the next fifty of it. Who went on since has left it.
+const moved = (state, { waiting }, now) =>
+  waiting.reduce((page, each) => (page.clips[each.index]?.status === "queued" ? change(page, each.index, { waiting: each }, now) : page), state);
+
 const CLIP_EVENTS = {
   video_progress: ({ progress, status }, clip) =>
     ({ progress, status, state: stateOf(status, clip.state), waiting: null }),
@@ -111,6 +115,7 @@ export function wantsDocument(state, name, event) {
 export function withEvent(state, name, event, now) {
   const seen = { ...state, seq: event.seq ?? state.seq };
   if (JOB_EVENTS[name]) return { ...seen, job: { ...seen.job, ...JOB_EVENTS[name](event, seen.job) } };
+  if (name === "line_moved") return moved(seen, event, now);
   const clip = seen.clips[event.index];
   if (!CLIP_EVENTS[name] || !clip) return seen;
   // Late news about a clip that is over says nothing; its own document does, when it was really begun again.

@@ -1,4 +1,4 @@
-// Where the page is: `/`, `/jobs/new`, `/jobs/<id>` and, on a job, `#timeline`.
+// Where the page is: `/`, `/accounts`, `/jobs/new`, `/jobs/<id>` and, on a job, `#timeline`.
 import { useEffect, useState } from "./view.js";
 
 const here = () => ({ path: location.pathname, tab: location.hash.slice(1) });
@@ -17,7 +17,7 @@ function followInside(event) {
   const link = event.target.closest?.("a[href^='/']");
   const changed = event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0;
   if (!link || changed || event.defaultPrevented || link.target || link.hasAttribute("download")) return;
-  if (!/^\/(jobs\/|$)/.test(link.getAttribute("href"))) return;
+  if (!/^\/(jobs\/|accounts$|$)/.test(link.getAttribute("href"))) return;
   event.preventDefault();
   go(link.getAttribute("href"));
 }

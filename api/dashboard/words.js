@@ -40,8 +40,8 @@ export function ago(time, now) {
 const WAITING = {
   slot: ({ place, account }) => (place ? `${ordinal(place)} in line at ${account}` : `waiting for a slot at ${account}`),
   rate: ({ account }) => `keeping to ${account}'s pace`,
-  blocked: ({ account }) => `${account} asked for a pause`,
-  learned_limit: ({ account }) => `keeping to what ${account} can take`,
+  blocked: ({ account }) => `${account} asks us to wait`,
+  learned_limit: ({ place, account }) => `${place ? `${ordinal(place)} in line, ` : ""}${account} takes fewer now`,
   daily_limit: ({ account }) => `today's limit at ${account} is reached`,
   budget: () => "needs you: the budget is reached",
   dependency: () => "waiting for what it is made from",
@@ -79,8 +79,10 @@ export const STATES = {
 export function waitingWords(waiting, sinceSeconds = 0, provider = null) {
   const known = { ...waiting, account: waiting.account || provider || "the provider" };
   const why = (WAITING[waiting.reason] || (() => "waiting"))(known);
-  const left = waiting.about_seconds;
-  return left === null || left === undefined ? why : `${why} · ${about(left - sinceSeconds)}`;
+  if (waiting.about_seconds === null || waiting.about_seconds === undefined) return why;
+  const left = waiting.about_seconds - sinceSeconds;
+  // A pause has its end from the provider; everything else is a guess.
+  return `${why} · ${waiting.reason === "blocked" && left >= 1 && left < 90 ? `${Math.ceil(left)} s` : about(left)}`;
 }
 
 export const failedWords = (error) => FAILED[error?.code] || error?.message || "it could not be made. Retry";

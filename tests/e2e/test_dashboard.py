@@ -211,7 +211,10 @@ def test_a_clip_that_waits_says_for_what(
     with opened(browser) as page:
         sign_in(page, stack, key)
         page.goto(submit(storyboard(*[f"Wave {number}. {SLOW}" for number in range(7)])))
-        expect(page.get_by_text("first in line at replicate")).to_have_count(1)
+        expect(page.get_by_text(re.compile("first in line at replicate · (about [0-9]+ s|any moment)"))).to_have_count(
+            1
+        )
+        expect(page.get_by_text("second in line at replicate · about")).to_have_count(1)
         shoot(page, "waiting")
         page.get_by_role("button", name="Cancel the job").click()
         question = page.get_by_role("dialog", name="Cancel this job?")
@@ -220,6 +223,52 @@ def test_a_clip_that_waits_says_for_what(
         question.get_by_role("button", name="Cancel the job").click()
         expect(page.locator(".state-line")).to_contain_text("cancelled", timeout=LONG_MS)
         expect(page.get_by_role("button", name="Resume 7 clips")).to_be_visible()
+
+
+@pytest.mark.requirement("R51", "R60")
+def test_the_accounts_show_who_holds_their_slots(
+    browser: Browser, stack: Stack, submit: Callable[[dict[str, Any]], str]
+) -> None:
+    with opened(browser) as page:
+        sign_in(page, stack, stack.create_key(owner="the other room"))
+        submit(storyboard(*[f"Wave {number}. {SLOW}" for number in range(7)]))
+        page.get_by_role("link", name="Accounts").click()
+        account = page.locator(".account")
+        expect(account).to_contain_text("5 of 5 slots in use · 0 yours")
+        expect(account.locator(".dot.others")).to_have_count(5)
+        expect(account).to_contain_text("2 · 0 yours")
+        shoot(page, "accounts")
+        expect(account).to_contain_text("0 of 5 slots in use", timeout=LONG_MS)
+        expect(account.locator(".dot.free")).to_have_count(5)
+        page.get_by_role("link", name="Jobs", exact=True).click()
+        expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
+
+
+@pytest.mark.requirement("R60")
+@pytest.mark.parametrize(
+    ("waiting", "since", "said"),
+    [
+        ({"reason": "slot", "place": 3, "about_seconds": 38.2}, 0, "third in line at replicate · about 40 s"),
+        ({"reason": "slot", "place": 3, "about_seconds": 38.2}, 30, "third in line at replicate · about 9 s"),
+        ({"reason": "slot", "place": 14, "about_seconds": 200}, 0, "14th in line at replicate · about 3 min"),
+        ({"reason": "slot", "place": None, "about_seconds": 0}, 9, "waiting for a slot at replicate · any moment"),
+        ({"reason": "blocked", "place": 1, "about_seconds": 12}, 0.5, "replicate asks us to wait · 12 s"),
+        (
+            {"reason": "learned_limit", "place": 2, "about_seconds": None},
+            0,
+            "second in line, replicate takes fewer now",
+        ),
+    ],
+    ids=lambda each: str(each)[:40],
+)
+def test_a_wait_is_said_in_a_customers_words(
+    browser: Browser, stack: Stack, waiting: dict[str, Any], since: float, said: str
+) -> None:
+    words = """async ([waiting, since]) =>
+      (await import("/dashboard/words.js")).waitingWords({ account: "replicate", ...waiting }, since)"""
+    with opened(browser) as page:
+        page.goto(stack.addresses.api_url)
+        assert page.evaluate(words, [waiting, since]) == said
 
 
 @pytest.mark.requirement("R38")
@@ -274,7 +323,13 @@ def test_a_phone_never_scrolls_sideways(
 ) -> None:
     address = submit(storyboard("A " + "very" * 60 + " long word.", f"No. {FLAGGED}", title="Harbour" * 20))
     home = stack.addresses.api_url
-    pages = {"list": f"{home}/", "new": f"{home}/jobs/new", "job": address, "timeline": f"{address}#timeline"}
+    pages = {
+        "list": f"{home}/",
+        "accounts": f"{home}/accounts",
+        "new": f"{home}/jobs/new",
+        "job": address,
+        "timeline": f"{address}#timeline",
+    }
     for size in (PHONE, SMALL_PHONE):
         with opened(browser, size, has_touch=True, is_mobile=True) as page:
             sign_in(page, stack, key)

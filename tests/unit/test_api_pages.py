@@ -22,7 +22,7 @@ def rules(policy: str) -> dict[str, str]:
 
 
 @pytest.mark.requirement("R38")
-@pytest.mark.parametrize("address", ["/", "/jobs/new", "/jobs/5f0c9a0e-0000-4000-8000-000000000000"])
+@pytest.mark.parametrize("address", ["/", "/accounts", "/jobs/new", "/jobs/5f0c9a0e-0000-4000-8000-000000000000"])
 def test_every_page_of_the_dashboard_is_its_one_page(api: Web, address: str) -> None:
     with api.client().get(address) as told:
         assert told.data == (DASHBOARD / "index.html").read_bytes()

@@ -18,9 +18,9 @@ from pipeline.domain.answers import Reason
         (
             {"reason": "learned_limit", "account": "replicate", "place": 14},
             100.0,
-            "14th in line at replicate, which takes fewer now · about 2 min",
+            "14th in line, replicate takes fewer now · about 2 min",
         ),
-        ({"reason": "learned_limit", "account": "replicate"}, None, "waiting until replicate can take more"),
+        ({"reason": "learned_limit", "account": "replicate"}, None, "replicate takes fewer now"),
         ({"reason": "a reason of tomorrow"}, None, "waiting"),
         ({"reason": "rate"}, 2.1, "keeping to the provider's pace · about 3 s"),
     ],
