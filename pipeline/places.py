@@ -50,7 +50,7 @@ def line(services: Services, provider: str, *, fresh: bool = False) -> Line:
 
 def usual_seconds(services: Services, model: str) -> float:
     """For how long a prediction of this model holds its slot: what it took lately, else what the catalogue says."""
-    took, row = services.store.timings.took(model), services.catalogue.models.get(model)
+    took, row = services.store.timings.lately(model).took_seconds, services.catalogue.models.get(model)
     return took[_MEDIAN] if took else row.usual_seconds if row else _UNKNOWN_SECONDS
 
 

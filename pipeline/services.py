@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from statistics import median
 from uuid import UUID
 
 import imageio_ffmpeg
@@ -136,12 +135,12 @@ class Services:
         row = self.catalogue.models.get(model)
         if row is None:
             return Policy(max_tries=self.settings.clip_max_attempts)
-        account = self.account(row)
+        account, lately = self.account(row), self.store.timings.lately(model)
         return Policy(
             max_tries=self.settings.clip_max_attempts,
-            took_seconds=self.store.timings.took(model),
+            took_seconds=lately.took_seconds,
             usual_seconds=row.usual_seconds,
-            reported=bool(self.settings.public_url) and account.reports,
+            reported=bool(self.settings.public_url) and account.reports and lately.reported,
             poll_first=timedelta(seconds=row.polling.first_seconds),
             poll_factor=row.polling.factor,
             poll_max=timedelta(seconds=row.polling.max_seconds),
@@ -150,11 +149,6 @@ class Services:
             hard_limit=timedelta(seconds=row.hard_limit_seconds),
             ask_person_after=timedelta(seconds=self.settings.ask_person_after_seconds),
         )
-
-    def usual_seconds(self, model: str) -> float:
-        """How long a prediction of a model holds its slot: half of the last ones took less."""
-        policy = self.policy(model)
-        return median(policy.took_seconds) if policy.took_seconds else policy.usual_seconds
 
     def absent_after(self, model: str) -> timedelta:
         """How long a prediction must be missing from the provider's list to count as never accepted."""

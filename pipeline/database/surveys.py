@@ -13,6 +13,9 @@ from pipeline.database.tables import assets, attempts, inbox
 from pipeline.domain.answers import Finished, Refused, to_json
 from pipeline.domain.asset import State
 
+#: Whether news in the inbox came by a webhook of the provider's, and not by a survey of ours.
+IS_WEBHOOK = ~inbox.c.webhook_id.startswith("survey:")
+
 _AT_WORK = [State.RENDERING.value, State.CANCELLING.value]
 
 

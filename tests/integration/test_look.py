@@ -7,8 +7,9 @@ from uuid import UUID
 
 import pytest
 
+from pipeline import places
 from pipeline.database.engine import connect
-from pipeline.database.timings import Timings
+from pipeline.database.timings import Lately, Timings
 from pipeline.domain.answers import Busy, Finished, Reason, Refused, Silent
 from pipeline.domain.asset import State
 from pipeline.providers.protocol import Survey
@@ -163,7 +164,8 @@ def remember(here: World, first: int, last: int, *, ago: str = "0 s", model: str
 @pytest.mark.requirement("R24", "R60")
 def test_what_a_model_takes_is_learned_from_its_last_two_hundred_predictions(here: World) -> None:
     usual_seconds = here.services.catalogue.model(MODEL).usual_seconds
-    assert (here.services.policy(MODEL).took_seconds, here.services.usual_seconds(MODEL)) == ((), usual_seconds)
+    assert here.services.policy(MODEL).took_seconds == ()
+    assert places.usual_seconds(here.services, MODEL) == usual_seconds
     here.render(here.job())
     [row] = here.query("select render_seconds, answer from attempts")
     assert row["render_seconds"] == pytest.approx(row["answer"]["metrics"]["total_time"])
@@ -173,23 +175,54 @@ def test_what_a_model_takes_is_learned_from_its_last_two_hundred_predictions(her
     remember(here, 2000, 2100, model="another")
     here.services.store.timings._known.clear()
     assert here.services.policy(MODEL).took_seconds == pytest.approx((10, 50, 100, 150, 190), abs=1)
-    assert here.services.usual_seconds(MODEL) == pytest.approx(100, abs=1)
+    assert places.usual_seconds(here.services, MODEL) == pytest.approx(100, abs=1)
 
 
 @pytest.mark.requirement("R24")
 def test_learned_times_are_read_once_in_a_while_and_survive_a_database_that_is_away(here: World) -> None:
     timings = Timings(here.services.store.engine)
     here.render(here.job())
-    assert timings.took(MODEL) == ()
+    assert timings.lately(MODEL) == Lately()
     remember(here, 1, 9)
-    assert timings.took(MODEL) == ()
-    timings._known[MODEL] = (time.monotonic() - 15, ())
-    learned = timings.took(MODEL)
-    assert len(learned) == 5
+    assert timings.lately(MODEL) == Lately()
+    timings._known[MODEL] = (time.monotonic() - 1, Lately())
+    learned = timings.lately(MODEL)
+    assert len(learned.took_seconds) == 5
+    timings._known[MODEL] = (time.monotonic() - 10, replace(learned, reported=False))
+    assert not timings.lately(MODEL).reported
     unplugged = Timings(connect(f"postgresql+psycopg2://nobody@{NOWHERE}/nothing"))
-    assert unplugged.took(MODEL) == ()
+    assert unplugged.lately(MODEL) == Lately()
     unplugged._known[MODEL] = (time.monotonic() - 60, learned)
-    assert unplugged.took(MODEL) == learned
+    assert unplugged.lately(MODEL) == learned
+
+
+@pytest.mark.requirement("R53")
+def test_where_webhooks_are_asked_for_and_none_arrives_we_look_again_until_one_does(here: World) -> None:
+    public = replace(here.services, settings=replace(here.services.settings, public_url="http://127.0.0.1:9"))
+
+    def reported() -> bool:
+        here.services.store.timings._known.clear()
+        return public.policy(MODEL).reported
+
+    def told(webhook_id: str) -> None:
+        here.services.store.steps.receive(
+            take["id"],
+            provider="replicate",
+            webhook_id=webhook_id,
+            prediction_id=take["prediction_id"],
+            answer=Finished(outputs=("https://files.example/a.mp4",)),
+        )
+
+    here.render(here.job())
+    [take] = here.query("select id, prediction_id from attempts")
+    assert reported()
+    remember(here, 1, 9)
+    told("survey:p:finished")
+    assert not reported()
+    told("msg_1")
+    assert reported()
+    remember(here, 10, 30)
+    assert not reported()
 
 
 def test_a_provider_that_does_not_tell_how_long_it_took_is_timed_by_us(here: World) -> None:
