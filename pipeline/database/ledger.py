@@ -2,35 +2,35 @@
 
 from uuid import UUID
 
-from sqlalchemy import Connection, func, literal, select, update
+from sqlalchemy import Connection, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.tables import attempts, spend
 from pipeline.domain.asset import State
 from pipeline.domain.attempt import Attempt, AttemptChange, NewAttempt
 
+# Built once: every step runs them.
+_INTENT = insert(attempts).returning(attempts.c.intent_at)
+_BOOK = (
+    insert(spend)
+    .from_select(
+        ["attempt_id", "job_id", "owner_id", "kind", "cents"],
+        select(
+            attempts.c.id,
+            attempts.c.job_id,
+            attempts.c.owner_id,
+            bindparam("kind", type_=Text),
+            attempts.c.estimate_cents,
+        ).where(attempts.c.id == bindparam("of")),
+    )
+    .on_conflict_do_nothing()
+)
+
 
 def record_attempt(connection: Connection, asset_id: UUID, new: NewAttempt) -> Attempt:
     """Write the intent and reserve its price; nothing may be sent before this is committed."""
-    intent_at = connection.execute(
-        insert(attempts)
-        .values(
-            id=new.id,
-            asset_id=asset_id,
-            job_id=new.job_id,
-            owner_id=new.owner_id,
-            number=new.number,
-            provider=new.provider,
-            account=new.account,
-            model=new.model,
-            prompt=new.prompt,
-            seed=new.seed,
-            input=new.input,
-            state=State.SUBMITTING,
-            estimate_cents=new.estimate_cents,
-        )
-        .returning(attempts.c.intent_at)
-    ).scalar_one()
+    values = {name: value for name, value in vars(new).items() if name in attempts.c}
+    intent_at = connection.execute(_INTENT, {**values, "asset_id": asset_id, "state": State.SUBMITTING}).scalar_one()
     _book(connection, new.id, "reserve")
     return Attempt(
         id=new.id,
@@ -65,12 +65,4 @@ def close_attempt(connection: Connection, attempt_id: UUID, change: AttemptChang
 
 def _book(connection: Connection, attempt_id: UUID, kind: str) -> None:
     """One entry of a kind per attempt, however often it is told."""
-    source = select(
-        attempts.c.id,
-        attempts.c.job_id,
-        attempts.c.owner_id,
-        literal(kind),
-        attempts.c.estimate_cents,
-    ).where(attempts.c.id == attempt_id)
-    columns = ["attempt_id", "job_id", "owner_id", "kind", "cents"]
-    connection.execute(insert(spend).from_select(columns, source).on_conflict_do_nothing())
+    connection.execute(_BOOK, {"of": attempt_id, "kind": kind})

@@ -6,11 +6,25 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select, update
 
 from pipeline.database.engine import transaction
 from pipeline.database.tables import events, jobs
 from pipeline.domain.events import Event, EventType
+
+# Built once: every step runs them.
+_INSERT = insert(events)
+_RESERVE = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("of"))
+    .values(event_seq=jobs.c.event_seq + bindparam("more"))
+    .returning(jobs.c.event_seq)
+)
+_PUBLISHED = (
+    update(events)
+    .where(events.c.job_id == bindparam("of"), events.c.seq.in_(bindparam("numbers", expanding=True)))
+    .values(published_at=func.now())
+)
 
 
 def append(connection: Connection, job_id: UUID, owner_id: UUID, told: Sequence[Event]) -> list[Event]:
@@ -25,14 +39,13 @@ def append(connection: Connection, job_id: UUID, owner_id: UUID, told: Sequence[
         if e.stored
     ]
     if rows:
-        connection.execute(insert(events), rows)
+        connection.execute(_INSERT, rows)
     return numbered
 
 
 def _reserve(connection: Connection, job_id: UUID, count: int) -> int:
     """The row lock on the job keeps the numbers of concurrent steps gapless and in order of commit."""
-    query = update(jobs).where(jobs.c.id == job_id).values(event_seq=jobs.c.event_seq + count)
-    return int(connection.execute(query.returning(jobs.c.event_seq)).scalar_one())
+    return int(connection.execute(_RESERVE, {"of": job_id, "more": count}).scalar_one())
 
 
 @dataclass(frozen=True)
@@ -43,12 +56,15 @@ class Outbox:
 
     def published(self, told: Sequence[Event]) -> None:
         """Mark stored events as told."""
-        keys = [(UUID(event.job_id), event.seq) for event in told if event.seq is not None]
-        if not keys:
+        numbers: dict[str, list[int]] = {}
+        for event in told:
+            if event.seq is not None:
+                numbers.setdefault(event.job_id, []).append(event.seq)
+        if not numbers:
             return
-        query = update(events).where(tuple_(events.c.job_id, events.c.seq).in_(keys))
         with transaction(self.engine) as connection:
-            connection.execute(query.values(published_at=func.now()))
+            for job_id, seqs in numbers.items():
+                connection.execute(_PUBLISHED, {"of": UUID(job_id), "numbers": seqs})
 
     def unpublished(self, *, older_than: timedelta, limit: int) -> list[Event]:
         """Events whose teller died between the commit and the telling."""

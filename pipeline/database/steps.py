@@ -12,14 +12,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, RowMapping, case, func, or_, select, update
+from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from pipeline.database import gate
 from pipeline.database.engine import transaction
-from pipeline.database.forgotten import MEMBER, member
+from pipeline.database.forgotten import member
 from pipeline.database.ledger import close_attempt, record_attempt
 from pipeline.database.outbox import append
-from pipeline.database.tables import assets, attempts, inbox, jobs, owners
+from pipeline.database.tables import attempts, inbox
 from pipeline.domain.answers import Answer, Finished, Reason, Refused, from_json, to_json
 from pipeline.domain.asset import TERMINAL, Asset, Failure, State, Waiting
 from pipeline.domain.attempt import Attempt, NewAttempt
@@ -45,9 +46,9 @@ class Steps:
         """Take the row if it is due and nobody holds it."""
         taken_at = time.monotonic()
         with transaction(self.engine) as connection:
-            taken = connection.execute(_claim(asset_id, lease)).mappings().one_or_none()
+            taken = connection.execute(gate.CLAIM, {"of": asset_id, "lease": lease}).mappings().one_or_none()
             if taken is None:
-                state = connection.execute(select(assets.c.state).where(assets.c.id == asset_id)).scalar_one_or_none()
+                state = connection.execute(gate.STATE, {"of": asset_id}).scalar_one_or_none()
                 return NotClaimed(over=state is None or state in _OVER)
             attempt, news = _attempt_and_news(connection, taken["attempt_id"])
         return _hold(taken, attempt, news, taken_at=taken_at)
@@ -60,14 +61,14 @@ class Steps:
         """
         taken_at = time.monotonic()
         with transaction(self.engine) as connection:
-            row = connection.execute(_write(hold, change, keep)).one_or_none()
+            row = _write(connection, hold, change, keep)
             if row is None:
                 raise StaleClaim(f"asset {hold.asset_id} moved on without us")
             begun = _begin(connection, hold, change.begin) if change.begin else None
             if change.attempt and hold.attempt:
                 close_attempt(connection, hold.attempt.id, change.attempt)
             if change.read:
-                connection.execute(update(inbox).where(inbox.c.id == change.read.id).values(read_at=_CLOCK))
+                connection.execute(gate.READ, {"of": change.read.id})
             events = append(connection, hold.member.job_id, hold.owner_id, change.events)
             attempt, news = begun or hold.attempt, None
             if keep and not begun:
@@ -79,27 +80,18 @@ class Steps:
 
     def let_go(self, hold: Hold, pause: timedelta) -> None:
         """Give the row back untouched, to be looked at after a pause; harmless when it is no longer ours."""
-        query = update(assets).where(assets.c.id == hold.asset_id, assets.c.version == hold.version)
-        values = {"claimed_until": None, "due_at": _due(hold, pause), "version": assets.c.version + 1}
         with transaction(self.engine) as connection:
-            connection.execute(query.values(values))
+            connection.execute(gate.LET_GO, {**_fence(hold), "known_wakes": hold.wakes, "wait": pause})
 
     def extend(self, hold: Hold, lease: timedelta) -> None:
         """Hold the row longer, while a slow call of ours is under way."""
-        query = update(assets).where(assets.c.id == hold.asset_id, assets.c.version == hold.version)
         with transaction(self.engine) as connection:
-            connection.execute(query.values(claimed_until=_CLOCK + lease))
+            connection.execute(gate.EXTEND, {**_fence(hold), "lease": lease})
 
     def wake(self, asset_ids: Sequence[UUID]) -> list[Member]:
         """Make rows due now, even while somebody holds them; the members to publish come back."""
-        query = (
-            update(assets)
-            .where(assets.c.id.in_(asset_ids), assets.c.state.not_in(_OVER))
-            .values(due_at=_CLOCK, wakes=assets.c.wakes + 1)
-            .returning(*MEMBER)
-        )
         with transaction(self.engine) as connection:
-            return [member(row) for row in connection.execute(query).mappings()]
+            return [member(row) for row in connection.execute(gate.WAKE, {"of": list(asset_ids)}).mappings()]
 
     def adopt(self, attempt_id: UUID, prediction_id: str) -> None:
         """Keep what a provider told us even when the claim was lost: knowledge is never fenced."""
@@ -151,48 +143,24 @@ class Steps:
         return about.asset_id if fresh else None
 
 
-def _claim(asset_id: UUID, lease: timedelta) -> Any:
-    free = or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < _CLOCK)
-    return (
-        update(assets)
-        .where(assets.c.id == asset_id, assets.c.state.not_in(_OVER), assets.c.due_at <= _CLOCK + _SLACK, free)
-        .where(jobs.c.id == assets.c.job_id, owners.c.id == assets.c.owner_id)
-        .values(claimed_until=_CLOCK + lease, version=assets.c.version + 1)
-        .returning(
-            *assets.c,
-            jobs.c.cancel_requested_at.is_not(None).label("cancelled"),
-            jobs.c.priority,
-            jobs.c.state.label("job_state"),
-            owners.c.weight,
-        )
-    )
-
-
-def _write(hold: Hold, change: Change, keep: timedelta | None) -> Any:
-    after, wait = change.decision.asset, change.decision.wait
+def _write(connection: Connection, hold: Hold, change: Change, keep: timedelta | None) -> Any:
+    """The fenced write; None when the row is no longer ours."""
+    wait = change.decision.wait
     values: dict[str, Any] = {
-        **_decided(after),
+        **_fence(hold),
+        **_decided(change.decision.asset),
         **(change.result or {}),
-        "version": assets.c.version + 1,
-        "updated_at": _CLOCK,
-        "claimed_until": _CLOCK + keep if keep else None,
-        "due_at": _due(hold, wait or timedelta(0)),
+        "known_wakes": hold.wakes,
+        "wait": wait or timedelta(0),
+        "keep": keep,
     }
     if change.begin:
         values |= {"attempt_id": change.begin.id, "account": change.begin.account}
-    if wait is None:
-        values["finished_at"] = _CLOCK
-    return (
-        update(assets)
-        .where(assets.c.id == hold.asset_id, assets.c.version == hold.version)
-        .values(values)
-        .returning(assets.c.version, assets.c.wakes, assets.c.attempt_id)
-    )
+    return connection.execute(gate.WRITE_LAST if wait is None else gate.WRITE, values).one_or_none()
 
 
-def _due(hold: Hold, wait: timedelta) -> Any:
-    """A wake that came while we held the row makes it due at once, so no wake is lost."""
-    return case((assets.c.wakes > hold.wakes, _CLOCK), else_=_CLOCK + wait)
+def _fence(hold: Hold) -> dict[str, Any]:
+    return {"of": hold.asset_id, "at_version": hold.version}
 
 
 def _decided(after: Asset) -> dict[str, Any]:
@@ -219,24 +187,15 @@ def _begin(connection: Connection, hold: Hold, intent: NewAttempt) -> Attempt:
 
 def _mark_running(connection: Connection, job_id: UUID) -> None:
     """The job's first intent is its first provider call (R30)."""
-    query = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
-    connection.execute(query.values(state=JobState.RUNNING, started_at=func.coalesce(jobs.c.started_at, _CLOCK)))
+    connection.execute(gate.RUNNING, {"of": job_id, "before": JobState.QUEUED, "state": JobState.RUNNING})
 
 
 def _attempt_and_news(connection: Connection, attempt_id: UUID | None) -> tuple[Attempt | None, News | None]:
     """The current attempt, and the newest webhook about it that came in."""
     if attempt_id is None:
         return None, None
-    row = connection.execute(select(attempts).where(attempts.c.id == attempt_id)).one()
-    unread = (
-        select(inbox.c.id, inbox.c.prediction_id, inbox.c.answer)
-        .where(inbox.c.attempt_id == attempt_id, inbox.c.read_at.is_(None))
-        # A webhook about another prediction than ours says nothing about this attempt.
-        .where(inbox.c.prediction_id == func.coalesce(row.prediction_id, inbox.c.prediction_id))
-        .order_by(inbox.c.final.desc(), inbox.c.id.desc())
-        .limit(1)
-    )
-    news = connection.execute(unread).one_or_none()
+    row = connection.execute(gate.ATTEMPT, {"of": attempt_id}).one()
+    news = connection.execute(gate.NEWS, {"of": attempt_id, "ours": row.prediction_id}).one_or_none()
     attempt = Attempt(
         id=row.id,
         number=row.number,

@@ -1,0 +1,81 @@
+"""The statements of every step, built once: to build one anew takes longer than Postgres takes to run it.
+
+Their parameters: ``of`` (an id), ``at_version``, ``known_wakes``, ``wait``, ``keep``, ``lease``; a column's name sets it.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy import Interval, bindparam, case, func, or_, select, update
+
+from pipeline.database.forgotten import MEMBER
+from pipeline.database.tables import assets, attempts, inbox, jobs, owners
+from pipeline.domain.asset import TERMINAL
+
+CLOCK = func.clock_timestamp()
+# Copies of a message may come this much early and still find the row due; clocks of hosts differ a little.
+_SLACK = timedelta(milliseconds=500)
+_OPEN = assets.c.state.not_in([state.value for state in TERMINAL])
+
+
+def _span(name: str) -> object:
+    return bindparam(name, type_=Interval)
+
+
+CLAIM = (
+    update(assets)
+    .where(assets.c.id == bindparam("of"), _OPEN, assets.c.due_at <= CLOCK + _SLACK)
+    .where(or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < CLOCK))
+    .where(jobs.c.id == assets.c.job_id, owners.c.id == assets.c.owner_id)
+    .values(claimed_until=CLOCK + _span("lease"), version=assets.c.version + 1)
+    .returning(
+        *assets.c,
+        jobs.c.cancel_requested_at.is_not(None).label("cancelled"),
+        jobs.c.priority,
+        jobs.c.state.label("job_state"),
+        owners.c.weight,
+    )
+)
+
+#: Only whoever shows the version of his claim may write.
+FENCED = update(assets).where(assets.c.id == bindparam("of"), assets.c.version == bindparam("at_version"))
+
+#: A wake that came while we held the row makes it due at once, so no wake is lost.
+DUE = case((assets.c.wakes > bindparam("known_wakes"), CLOCK), else_=CLOCK + _span("wait"))
+
+WRITE = FENCED.values(
+    version=assets.c.version + 1, updated_at=CLOCK, due_at=DUE, claimed_until=CLOCK + _span("keep")
+).returning(assets.c.version, assets.c.wakes, assets.c.attempt_id)
+
+WRITE_LAST = WRITE.values(finished_at=CLOCK)
+
+LET_GO = FENCED.values(version=assets.c.version + 1, claimed_until=None, due_at=DUE)
+
+EXTEND = FENCED.values(claimed_until=CLOCK + _span("lease"))
+
+WAKE = (
+    update(assets)
+    .where(assets.c.id.in_(bindparam("of", expanding=True)), _OPEN)
+    .values(due_at=CLOCK, wakes=assets.c.wakes + 1)
+    .returning(*MEMBER)
+)
+
+STATE = select(assets.c.state).where(assets.c.id == bindparam("of"))
+
+ATTEMPT = select(attempts).where(attempts.c.id == bindparam("of"))
+
+#: The newest unread webhook about an attempt; one about another prediction than ours says nothing about it.
+NEWS = (
+    select(inbox.c.id, inbox.c.prediction_id, inbox.c.answer)
+    .where(inbox.c.attempt_id == bindparam("of"), inbox.c.read_at.is_(None))
+    .where(inbox.c.prediction_id == func.coalesce(bindparam("ours"), inbox.c.prediction_id))
+    .order_by(inbox.c.final.desc(), inbox.c.id.desc())
+    .limit(1)
+)
+
+READ = update(inbox).where(inbox.c.id == bindparam("of")).values(read_at=CLOCK)
+
+RUNNING = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("of"), jobs.c.state == bindparam("before"))
+    .values(started_at=func.coalesce(jobs.c.started_at, CLOCK))
+)
