@@ -116,7 +116,7 @@ def test_one_click_turns_the_sample_into_five_clips_and_a_film(browser: Browser,
         shoot(page, "running")
         saved(page, range(5))
         expect(page.locator(".bin .line .icon-done")).to_have_count(5)
-        expect(page.get_by_role("button", name="Play the film")).to_be_visible()
+        expect(page.get_by_role("button", name="Play the film")).to_be_visible(timeout=LONG_MS)
         expect(page).to_have_title("✓ The lighthouse")
         expect(page.locator(".bin img")).to_have_count(5)
         bars: dict[str, list[int]] = page.evaluate("() => window.bars")
