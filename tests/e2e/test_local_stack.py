@@ -121,7 +121,7 @@ def test_flower_shows_the_workers_to_who_has_the_password(stack: Stack) -> None:
         answer.raise_for_status()
         return {each["hostname"].partition("@")[0] for each in answer.json()["data"]}
 
-    eventually(lambda: seen() == {"io", "media"})
+    eventually(lambda: seen() == {"io", "fetch", "media"})
 
 
 def test_nothing_of_the_stack_listens_beyond_loopback(stack: Stack) -> None:
