@@ -65,7 +65,8 @@ def test_a_created_key_stands_alone_on_standard_output(
 
 
 @pytest.mark.requirement("R52")
-def test_an_owner_is_given_another_weight(here: str, type_in: Type, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("here")
+def test_an_owner_is_given_another_weight(type_in: Type, capsys: pytest.CaptureFixture[str]) -> None:
     assert type_in("keys", "create", "--owner", "ada", "--name", "laptop") == 0
     capsys.readouterr()
     assert type_in("keys", "weight", "ada", "3") == 0
@@ -83,8 +84,9 @@ def test_an_owner_is_given_another_weight(here: str, type_in: Type, capsys: pyte
         (("ada", "101"), 2, "than or equal to 1"),
     ],
 )
+@pytest.mark.usefixtures("here")
 def test_a_weight_that_can_not_be_is_refused(
-    here: str, type_in: Type, capsys: pytest.CaptureFixture[str], words: tuple[str, str], code: int, complaint: str
+    type_in: Type, capsys: pytest.CaptureFixture[str], words: tuple[str, str], code: int, complaint: str
 ) -> None:
     assert type_in("keys", "create", "--owner", "ada", "--name", "laptop") == 0
     assert type_in("keys", "weight", *words) == code

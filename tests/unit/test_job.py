@@ -1,5 +1,6 @@
 """What a job is, told from its clips; and the ids that its chord is counted by."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -80,8 +81,8 @@ def test_a_jobs_progress_is_the_mean_of_its_clips_and_a_hundred_only_when_all_ar
 
 @pytest.mark.requirement("R02")
 def test_everything_a_chord_is_counted_by_is_derived_from_the_rows_and_new_in_each_round() -> None:
-    ids = {"asset_id": ASSET, "job_id": JOB}
-    first, second = (Member(**ids, round=each, group_index=4, provider="acme") for each in (1, 2))
+    first = Member(asset_id=ASSET, job_id=JOB, round=1, group_index=4, provider="acme")
+    second = replace(first, round=2)
     assert (first.task_id, first.group_id) == (f"{ASSET}:1", group_id(JOB, 1))
     derived = [first.task_id, second.task_id, first.group_id, second.group_id, body_id(JOB, 1), body_id(JOB, 2)]
     assert len(set(derived)) == 6
