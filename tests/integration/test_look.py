@@ -102,11 +102,12 @@ def test_what_the_list_does_not_tell_is_asked_singly(here: World, told: Callable
 
 
 @pytest.mark.requirement("R10")
-def test_a_list_that_is_refused_for_now_pauses_the_account(here: World) -> None:
+def test_a_list_that_is_refused_for_now_pauses_the_account_and_a_long_pause_holds_no_message(here: World) -> None:
     first, second = under_way(here, 2)
-    here.line.instead["survey"] = lambda *_: Busy(reason=Reason.BLOCKED, wait_seconds=30.0)
+    here.line.instead["survey"] = lambda *_: Busy(reason=Reason.BLOCKED, wait_seconds=90.0)
     for asset_id in (first, second):
-        here.step(asset_id)
+        assert here.step(asset_id) == Verdict()
+        here.services.redis.delete("dailies:survey:replicate")
         assert here.row(asset_id)["state"] == State.RENDERING
     assert asked(here) == (0, 0)
 
