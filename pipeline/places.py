@@ -25,8 +25,9 @@ from pipeline.services import Services
 
 MOST_TOLD = 50  #: clips of a job in one event
 _GOOD_FOR_SECONDS = 0.5
-# At most a twentieth of this process's time goes into reading a line, however long it is.
+# At most a twentieth of this process's time goes into reading a line, unless that takes so long that it would be stale.
 _GOOD_FOR_READS = 20
+_STALE_SECONDS = 5.0
 _QUIET_MS = 2000
 _MEDIAN = SHARES.index(0.5)
 _UNKNOWN_SECONDS = 60.0
@@ -43,7 +44,7 @@ def line(services: Services, provider: str, *, fresh: bool = False) -> Line:
         view = services.line(provider)
         places = forecast(view, lambda model: usual_seconds(services, model)) if view else {}
         ended = time.monotonic()
-        good_for = max(_GOOD_FOR_SECONDS, _GOOD_FOR_READS * (ended - begun))
+        good_for = min(max(_GOOD_FOR_SECONDS, _GOOD_FOR_READS * (ended - begun)), _STALE_SECONDS)
         found = services.lines_read[provider] = Line(view=view, places=places, good_until=ended + good_for)
         return found
 

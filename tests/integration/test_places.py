@@ -178,10 +178,12 @@ def test_a_clip_that_enters_the_wait_says_its_place_and_time(here: World, ears: 
     assert 70 < shown["about_seconds"] <= 75
 
 
-def test_a_line_that_took_long_to_read_is_read_less_often(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = places.line(here.services, "replicate")
-    assert places.line(here.services, "replicate") is known
-    clock = iter([1000.0, 1002.0])
+@pytest.mark.parametrize(("took", "good_for"), [(0.001, 0.5), (0.125, 2.5), (20.0, 5.0)])
+def test_a_line_that_took_long_to_read_is_read_less_often(
+    here: World, monkeypatch: pytest.MonkeyPatch, took: float, good_for: float
+) -> None:
+    clock = iter([1000.0, 1000.0 + took, 1000.0 + took + good_for - 0.01])
     monkeypatch.setattr(places, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    here.services.lines_read.clear()
-    assert places.line(here.services, "replicate").good_until == 1002.0 + 20 * 2.0
+    known = places.line(here.services, "replicate")
+    assert known.good_until == 1000.0 + took + good_for
+    assert places.line(here.services, "replicate") is known
