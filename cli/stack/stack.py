@@ -31,7 +31,7 @@ SERVERS: dict[str, tuple[Callable[[Path, Port], Server], str]] = {
 }
 PULSE = {"api": "/readyz", "flower": "/healthcheck", "simulator": "/_sim/stats"}
 # On one machine pictures wait for requests: whoever only renders gives way to whoever answers a person.
-NICENESS = {"worker-io": 5, "worker-fetch": 8, "worker-media": 12, "simulator": 10}
+NICENESS = {"worker-io": 2, "worker-fetch": 12, "worker-media": 15, "simulator": 10}
 COMMAND_SECONDS = 60
 RESTARTS, RESTART_SECONDS = 5, 1.0
 

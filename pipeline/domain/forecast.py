@@ -21,6 +21,7 @@ _OVERDUE_SHARE = 0.1
 _HELD_COUNTS = 1e10
 _HANDICAP = 1.5
 _MUCH = 16
+_NEARLY_THERE = 2
 _DIGITS = 6
 _NOTHING = Share(held=0, passed=0.0, weight=1)
 
@@ -71,8 +72,9 @@ _C = TypeVar("_C", bound=_Contender)
 class _Contest(Generic[_C]):
     """Whose turn it is among contenders; an entry whose contender has a newer one is skipped."""
 
-    def __init__(self) -> None:
+    def __init__(self, all_slots: int) -> None:
         self.size = 0  #: how many contend
+        self._all_slots = all_slots
         self._heap: list[tuple[float, str, int, _C]] = []
         self._entries = count()
 
@@ -83,7 +85,8 @@ class _Contest(Generic[_C]):
         contender.left = left
         if left:
             handicap = _HANDICAP * (min(left, _MUCH) - 1) / _MUCH
-            score = contender.held * _HELD_COUNTS / contender.weight + contender.passed + handicap / contender.weight
+            counts = contender.weight * (_NEARLY_THERE if contender.held + left <= self._all_slots else 1)
+            score = contender.held * _HELD_COUNTS / counts + contender.passed + handicap / contender.weight
             heappush(self._heap, (round(score, _DIGITS), contender.name, contender.entry, contender))
 
     def first(self) -> _C:
@@ -109,9 +112,9 @@ class _Owner(_Contender):
 
     __slots__ = ("jobs",)
 
-    def __init__(self, name: str, share: Share) -> None:
+    def __init__(self, name: str, share: Share, all_slots: int) -> None:
         super().__init__(name, share)
-        self.jobs = _Contest[_Job]()
+        self.jobs = _Contest[_Job](all_slots)
 
 
 class _Line:
@@ -120,7 +123,8 @@ class _Line:
     def __init__(self, view: View) -> None:
         self._owners: dict[UUID, _Owner] = {}
         self._jobs: dict[UUID, _Job] = {}
-        self._contest = _Contest[_Owner]()
+        self._all_slots = sum(account.set_slots for account in view.accounts.values())
+        self._contest = _Contest[_Owner](self._all_slots)
         for waiter in sorted(view.waiting, key=lambda each: (each.index, str(each.asset_id)), reverse=True):
             self._line_up(waiter, view)
         for job in self._jobs.values():
@@ -159,7 +163,7 @@ class _Line:
     def _line_up(self, waiter: Waiter, view: View) -> None:
         if waiter.owner_id not in self._owners:
             share = view.owners.get(waiter.owner_id, _NOTHING)
-            self._owners[waiter.owner_id] = _Owner(str(waiter.owner_id), share)
+            self._owners[waiter.owner_id] = _Owner(str(waiter.owner_id), share, self._all_slots)
         if (job := self._jobs.get(waiter.job_id)) is None:
             # Among equal jobs of an owner the older one goes first.
             name = f"{waiter.job_came_ms:014d}.{waiter.job_id}"

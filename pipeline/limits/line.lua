@@ -17,12 +17,16 @@ local RECOVERY_MS = 60000   -- how long after a 429 slots are given one by one
 local GENTLE_GAP_MS = 100   -- R15, where it serves: while recovering, or when a window is half used up
 local HANDICAP = 1.5        -- turns that a job with much left gives way to one with little
 local MUCH = 16             -- assets
+local NEARLY_THERE = 2      -- counts for so many: whoever could hold all that he still wants at once
 local AGEING = 1 / 16       -- of a turn
 local MOST_RESERVED = 64    -- a reservation lapses, so no more are made than are taken up in time
 
 local function key(...)
   return prefix .. table.concat({...}, ':')
 end
+
+local all_slots = 0
+for _, account in ipairs(pool.accounts) do all_slots = all_slots + account.slots end
 
 local function share(what, id)
   return tonumber(redis.call('HGET', key('shares'), what .. ':' .. id) or '0')
@@ -39,9 +43,10 @@ end
 
 -- Fewest slots held for the weight first; among equals whoever was passed over most, and rather one with little left.
 local function score(id, left)
-  local weight = math.max(share('weight', id), 1)
+  local weight, slots_held = math.max(share('weight', id), 1), share('held', id)
   local handicap = HANDICAP * (math.min(left, MUCH) - 1) / MUCH
-  return share('held', id) * 1e10 / weight + share('passed', id) + handicap / weight
+  local counts = slots_held + left <= all_slots and weight * NEARLY_THERE or weight
+  return slots_held * 1e10 / counts + share('passed', id) + handicap / weight
 end
 
 local function placed(parent, id, left)
