@@ -1,0 +1,1 @@
+"""Who competes: what people write first, what they write next, and ours."""
