@@ -227,17 +227,18 @@ def test_a_clip_that_waits_says_for_what(
 
 @pytest.mark.requirement("R51", "R60")
 def test_the_accounts_show_who_holds_their_slots(
-    browser: Browser, stack: Stack, submit: Callable[[dict[str, Any]], str]
+    browser: Browser, stack: Stack, key: str, submit: Callable[[dict[str, Any]], str]
 ) -> None:
     with opened(browser) as page:
         sign_in(page, stack, stack.create_key(owner="the other room"))
-        submit(storyboard(*[f"Wave {number}. {SLOW}" for number in range(7)]))
+        theirs = submit(storyboard(*[f"Wave {number}. {SLOW}" for number in range(7)])).replace("/jobs/", "/v1/jobs/")
         page.get_by_role("link", name="Accounts").click()
         account = page.locator(".account")
         expect(account).to_contain_text("5 of 5 slots in use · 0 yours")
         expect(account.locator(".dot.others")).to_have_count(5)
         expect(account).to_contain_text("2 · 0 yours")
         shoot(page, "accounts")
+        requests.post(f"{theirs}/cancel", headers={"Authorization": f"Bearer {key}"}, timeout=30).raise_for_status()
         expect(account).to_contain_text("0 of 5 slots in use", timeout=LONG_MS)
         expect(account.locator(".dot.free")).to_have_count(5)
         page.get_by_role("link", name="Jobs", exact=True).click()
