@@ -23,8 +23,8 @@ class Carrier(Protocol):
         """Open a round's chord for so many members; False when the broker would not take it."""
         ...
 
-    def members(self, members: Sequence[Member]) -> None:
-        """Somebody should look at these assets now, as members of their chord."""
+    def members(self, members: Sequence[Member], *, delay: timedelta = timedelta(0)) -> None:
+        """Somebody should look at these assets, now or after a delay, as members of their chord."""
         ...
 
     def finish(self, job_id: UUID) -> None:

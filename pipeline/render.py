@@ -8,7 +8,7 @@ import random
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -51,25 +51,50 @@ _DROP = Verdict()
 _OVER = Verdict(over=True)
 
 
-def step(services: Services, asset_id: UUID) -> Verdict:
-    """Take one asset as far as it goes without waiting. Raises only for our own bugs, and then lets go of the row."""
+@dataclass
+class _Aftermath:
+    """What a step leaves to be done when it is over: who is to hear of it, and who got the slot that it freed."""
+
+    news: list[Event] = field(default_factory=list)
+    heir: UUID | None = None
+
+
+def step(services: Services, asset_id: UUID, *, inherits: bool = False) -> Verdict:
+    """Take one asset as far as it goes without waiting. Raises only for our own bugs, and then lets go of the row.
+
+    The slot that it frees goes to the next asset, whose step is taken here too; with ``inherits`` this is that step.
+    """
     hold = services.store.steps.claim(asset_id, CLAIM)
     if isinstance(hold, NotClaimed):
         return _OVER if hold.over else _DROP
     logs.bind(job_id=hold.member.job_id, asset_id=asset_id, index=hold.index)
-    news: list[Event] = []
-    verdict = _moves(services, hold, news)
+    left = _Aftermath()
+    verdict = _moves(services, hold, left)
     # Watchers hear of a step when it is over: no order waits for them.
-    _tell(services, hold, news)
+    _tell(services, hold, left.news)
+    if left.heir:
+        _hand_on(services, left.heir, wake_only=inherits)
     return verdict
 
 
-def _moves(services: Services, hold: Hold, news: list[Event]) -> Verdict:
-    """Move after move, until the asset has to wait or is over; what watchers are to hear of goes to ``news``."""
+def _hand_on(services: Services, heir: UUID, *, wake_only: bool) -> None:
+    """Go on with whoever got the freed slot, since this worker is awake; a message would cost the slot milliseconds."""
+    with _courtesy():
+        if wake_only:
+            services.wake([heir])
+            return
+        members = services.store.steps.wake([heir])
+        verdict = step(services, heir, inherits=True)
+        if verdict.over or verdict.countdown is not None:
+            services.carrier.members(members, delay=verdict.countdown or NOW)
+
+
+def _moves(services: Services, hold: Hold, left: _Aftermath) -> Verdict:
+    """Move after move, until the asset has to wait or is over."""
     answer: Answer | None = None
     for _ in range(_MAX_MOVES):
         try:
-            hold, answer, verdict = _move(services, hold, news, fresh=isinstance(answer, Granted))
+            hold, answer, verdict = _move(services, hold, left, fresh=isinstance(answer, Granted))
         except StaleClaim:
             metrics.STALE_CLAIMS.inc()
             return _DROP
@@ -83,7 +108,7 @@ def _moves(services: Services, hold: Hold, news: list[Event]) -> Verdict:
     return Verdict(countdown=NOW)
 
 
-def _move(services: Services, hold: Hold, news: list[Event], *, fresh: bool) -> tuple[Hold, Answer, Verdict | None]:
+def _move(services: Services, hold: Hold, left: _Aftermath, *, fresh: bool) -> tuple[Hold, Answer, Verdict | None]:
     """Ask, decide, apply once; a Verdict when the asset now has to wait or is over."""
     before = hold
     policy = services.policy(hold.model)
@@ -99,8 +124,8 @@ def _move(services: Services, hold: Hold, news: list[Event], *, fresh: bool) -> 
         _keep_knowledge(services, before, answer)
         raise
     metrics.STEPS.labels(state=before.asset.state, answer=type(answer).__name__).inc()
-    news += events
-    _follow_up(services, before, hold, answer)
+    left.news += events
+    _follow_up(services, before, hold, answer, left)
     if decision.wait is None:
         return hold, answer, _OVER
     if home:
@@ -170,10 +195,10 @@ def _result(stored: Stored) -> dict[str, object]:
     }
 
 
-def _follow_up(services: Services, before: Hold, after: Hold, answer: Answer) -> None:
+def _follow_up(services: Services, before: Hold, after: Hold, answer: Answer, left: _Aftermath) -> None:
     """What follows a commit: the slot goes to the next in line, media work begins."""
     with _courtesy():
-        moved_on(services, before, after, answer)
+        left.heir = moved_on(services, before, after, answer) or left.heir
         if after.asset.state is State.FAILED and isinstance(answer, Refused | Silent):
             _LOG.warning("clip.failed", model=before.model, failure=after.asset.failure, takes=after.asset.takes)
         if after.asset.state is State.DONE:

@@ -5,6 +5,8 @@ block or of a full window. The sweeper takes a turn every few seconds, should ei
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from pipeline import logs, metrics
@@ -29,14 +31,19 @@ def turn(
     release: Sequence[tuple[str, str]] = (),
 ) -> bool:
     """Let the line move on; False without Redis. Raises Unavailable when leases are lost and the rows can't be read."""
+    told = _turned(services, provider, enter=enter, leave=leave, release=release)
+    if told:
+        follow(services, provider, told)
+    return told is not None
+
+
+def _turned(services: Services, provider: str, *, enter: Sequence[Waiter] = (), **moves: Any) -> Turn | None:
     pool = services.pool(provider)
-    told = services.limiter.turn(pool, enter=enter, leave=leave, release=release)
+    told = services.limiter.turn(pool, enter=enter, **moves)
     if isinstance(told, Lost):
         rebuild(services, pool)
         told = services.limiter.turn(pool, enter=enter)
-    if isinstance(told, Turn):
-        follow(services, provider, told)
-    return isinstance(told, Turn)
+    return told if isinstance(told, Turn) else None
 
 
 def admit(services: Services, hold: Hold) -> Granted | Busy:
@@ -66,16 +73,22 @@ def rebuild(services: Services, pool: Pool) -> None:
     _LOG.warning("line.rebuilt", provider=pool.provider)
 
 
-def moved_on(services: Services, before: Hold, after: Hold, answer: Answer) -> None:
-    """What a step of an asset means for the line: its slot goes to the next, and its account's limit is learned."""
+def moved_on(services: Services, before: Hold, after: Hold, answer: Answer) -> UUID | None:
+    """What a step of an asset means for the line: its slot goes to the next, and its account's limit is learned.
+
+    Whoever gets the slot that it held is not waked but comes back, so that this worker can go on with it.
+    """
     if before.asset.state is State.SUBMITTING:
         _learn(services, before, answer)
     if before.asset.state in HOLDS_SLOT and after.asset.state not in HOLDS_SLOT:
         # Who was told to wait stands in line again; everybody else has left it.
         again = [after.waiter] if isinstance(answer, Busy) and after.asset.state is State.WAITING else []
-        turn(services, before.provider, enter=again, release=[(before.account, before.slot)])
-    elif before.asset.state is State.WAITING and after.asset.state not in {State.WAITING, State.SUBMITTING}:
+        told = _turned(services, before.provider, enter=again, release=[(before.account, before.slot)]) or Turn()
+        follow(services, before.provider, replace(told, heads=told.heads[1:]))
+        return next(iter(told.heads), None)
+    if before.asset.state is State.WAITING and after.asset.state not in {State.WAITING, State.SUBMITTING}:
         turn(services, before.provider, leave=[before.asset_id])
+    return None
 
 
 def _learn(services: Services, hold: Hold, answer: Answer) -> None:

@@ -63,7 +63,7 @@ class KeepingCarrier:
             self.opened.append((job_id, round_, size))
         return not self.away
 
-    def members(self, members: Sequence[Member]) -> None:
+    def members(self, members: Sequence[Member], *, delay: timedelta = timedelta(0)) -> None:  # noqa: ARG002
         self.published += [member.asset_id for member in members]
 
     def finish(self, job_id: UUID) -> None:

@@ -44,7 +44,7 @@ class RecordingCarrier:
     def open(self, job_id: UUID, round_: int, size: int) -> bool:
         raise NotImplementedError((job_id, round_, size))
 
-    def members(self, members: Sequence[Member]) -> None:
+    def members(self, members: Sequence[Member], *, delay: timedelta = timedelta(0)) -> None:  # noqa: ARG002
         self.woken.extend(member.asset_id for member in members)
 
     def finish(self, job_id: UUID) -> None:

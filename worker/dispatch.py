@@ -48,9 +48,10 @@ class CeleryCarrier:
         """
         return self._tried("chord", lambda: self._app.backend.set_chord_size(group_id(job_id, round_), size))
 
-    def members(self, members: Sequence[Member]) -> None:
-        """Publish members now, whatever else of them is on its way."""
-        self._publish(members)
+    def members(self, members: Sequence[Member], *, delay: timedelta = timedelta(0)) -> None:
+        """Publish members, whatever else of them is on its way."""
+        for at in range(0, len(members), _BATCH):
+            self._tried("members", partial(self._batch, members[at : at + _BATCH], delay.total_seconds()))
 
     def finish(self, job_id: UUID) -> None:
         """Ask a worker to see whether the job is over."""
@@ -64,15 +65,16 @@ class CeleryCarrier:
         """Ask the media pool for a clip's thumbnail."""
         self._send("make_thumbnail", str(clip_id))
 
-    def _publish(self, members: Sequence[Member]) -> bool:
-        parts = [members[at : at + _BATCH] for at in range(0, len(members), _BATCH)]
-        return all(self._tried("members", partial(self._batch, part)) for part in parts)
-
-    def _batch(self, members: Sequence[Member]) -> None:
+    def _batch(self, members: Sequence[Member], wait_seconds: float) -> None:
+        options: dict[str, Any] = {"countdown": wait_seconds} if wait_seconds else {}
         with self._app.producer_or_acquire() as producer, producer.batch(len(members)):
             for member in members:
                 self._app.send_task(
-                    "render_asset", args=(str(member.asset_id),), producer=producer, **headers(self._app, member)
+                    "render_asset",
+                    args=(str(member.asset_id),),
+                    producer=producer,
+                    **headers(self._app, member),
+                    **options,
                 )
 
     def _send(self, task: str, argument: str, wait_seconds: float = 0) -> None:

@@ -1,6 +1,7 @@
 """The statements of every step, built once: to build one anew takes longer than Postgres takes to run it.
 
-Their parameters: ``of`` (an id), ``at_version``, ``known_wakes``, ``wait``, ``keep``, ``lease``; a column's name sets it.
+Their parameters: ``of`` (an id), ``at_version``, ``known_wakes``, ``wait``, ``keep``, ``lease``; a column's own name
+sets it.
 """
 
 from datetime import timedelta

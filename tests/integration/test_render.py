@@ -314,15 +314,15 @@ def test_past_the_hard_limit_the_prediction_is_cancelled_and_the_clip_fails(here
 
 
 @pytest.mark.requirement("R11", "R30")
-def test_a_freed_slot_wakes_the_next_in_line_at_once(here: World) -> None:
+def test_a_freed_slot_goes_to_work_for_the_next_in_line_at_once(here: World) -> None:
     scenes = [{"description": f"[[sim: seconds={1 if n == 0 else 30}]]", "duration": 2} for n in range(7)]
     asset_ids = here.ids(here.order(scenes))
     verdicts = [here.step(asset_id) for asset_id in asset_ids]
     assert verdicts[5:] == [Verdict(), Verdict()]
     assert here.in_line() == asset_ids[5:]
     here.carrier.published.clear()
-    here.until(asset_ids[0])
-    assert here.carrier.published == [asset_ids[5], asset_ids[0]], "the next one, and who brings the file home"
-    step(here.services, asset_ids[5])
+    here.until(asset_ids[0], State.FETCHING)
     assert here.state(asset_ids[5]) is State.RENDERING
+    assert here.carrier.published == [asset_ids[0]], "who brings the file home; the next one needs no message"
+    assert here.in_line() == asset_ids[6:]
     assert here.stats()["max_in_flight_seen"] == 5
