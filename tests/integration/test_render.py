@@ -323,6 +323,6 @@ def test_a_freed_slot_goes_to_work_for_the_next_in_line_at_once(here: World) -> 
     here.carrier.published.clear()
     here.until(asset_ids[0], State.FETCHING)
     assert here.state(asset_ids[5]) is State.RENDERING
-    assert here.carrier.published == [asset_ids[0]], "who brings the file home; the next one needs no message"
+    assert here.carrier.published == [asset_ids[0], asset_ids[5]], "who brings the file home; and the next one's look"
     assert here.in_line() == asset_ids[6:]
     assert here.stats()["max_in_flight_seen"] == 5
