@@ -27,16 +27,16 @@ def webhook(
     news = _read(services, account, headers, body)
     if not isinstance(news, WebhookNews):
         return _counted(provider, "forged", believed=False)
-    asset_id = services.store.steps.receive(
+    members = services.store.steps.receive(
         UUID(attempt_id),
         provider=provider,
         webhook_id=news.webhook_id,
         prediction_id=news.prediction_id,
         answer=news.answer,
     )
-    if asset_id is None:
+    if not members:
         return _counted(provider, "copy", believed=True)
-    services.wake([asset_id])
+    services.carrier.members(members)
     return _counted(provider, "taken", believed=True)
 
 

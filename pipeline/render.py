@@ -70,10 +70,10 @@ def step(services: Services, asset_id: UUID, *, inherits: bool = False) -> Verdi
     logs.bind(job_id=hold.member.job_id, asset_id=asset_id, index=hold.index)
     left = _Aftermath()
     verdict = _moves(services, hold, left)
-    # Watchers hear of a step when it is over: no order waits for them.
-    _tell(services, hold, left.news)
     if left.heir:
         _hand_on(services, left.heir, wake_only=inherits)
+    # Watchers hear of a step when it is over: no order waits for them.
+    _tell(services, hold, left.news)
     return verdict
 
 

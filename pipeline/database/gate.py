@@ -7,6 +7,7 @@ sets it.
 from datetime import timedelta
 
 from sqlalchemy import Interval, bindparam, case, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.forgotten import MEMBER
 from pipeline.database.tables import assets, attempts, inbox, jobs, owners
@@ -72,6 +73,15 @@ NEWS = (
     .order_by(inbox.c.final.desc(), inbox.c.id.desc())
     .limit(1)
 )
+
+ABOUT = select(attempts.c.id, attempts.c.asset_id, attempts.c.account).where(attempts.c.id == bindparam("of"))
+
+#: Whose a prediction is, whatever the webhook says.
+OWNER = select(attempts.c.id, attempts.c.asset_id, attempts.c.account).where(
+    attempts.c.account == bindparam("account"), attempts.c.prediction_id == bindparam("prediction")
+)
+
+ARRIVED = insert(inbox).on_conflict_do_nothing().returning(inbox.c.id)
 
 READ = update(inbox).where(inbox.c.id == bindparam("of")).values(read_at=CLOCK)
 

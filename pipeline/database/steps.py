@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, RowMapping, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database import gate
 from pipeline.database.engine import transaction
@@ -110,37 +109,35 @@ class Steps:
 
     def account(self, attempt_id: UUID) -> str | None:
         """The account that an attempt was bought with; None for a stranger."""
-        query = select(attempts.c.account).where(attempts.c.id == attempt_id)
         with transaction(self.engine) as connection:
-            return connection.execute(query).scalar_one_or_none()
+            about = connection.execute(gate.ABOUT, {"of": attempt_id}).one_or_none()
+        return about.account if about else None
 
     def receive(
         self, attempt_id: UUID, *, provider: str, webhook_id: str, prediction_id: str, answer: Answer
-    ) -> UUID | None:
-        """Put a verified webhook into the inbox; the asset to wake, or None for a copy or a stranger.
+    ) -> list[Member]:
+        """Put a verified webhook into the inbox and wake its asset: whom to publish, nobody for a copy or a stranger.
 
         Of two attempts with the very same input one may have been settled with the other's prediction: the webhook then
         goes to the one that has it, and the one that it names finds the prediction that is left.
         """
-        named = select(attempts.c.id, attempts.c.asset_id, attempts.c.account).where(attempts.c.id == attempt_id)
         with transaction(self.engine) as connection:
-            about = connection.execute(named).one_or_none()
+            about = connection.execute(gate.ABOUT, {"of": attempt_id}).one_or_none()
             if about is None:
-                return None
-            has_it = select(attempts.c.id, attempts.c.asset_id, attempts.c.account).where(
-                attempts.c.account == about.account, attempts.c.prediction_id == prediction_id
-            )
-            about = connection.execute(has_it).one_or_none() or about
-            arrival = insert(inbox).values(
-                provider=provider,
-                webhook_id=webhook_id,
-                attempt_id=about.id,
-                prediction_id=prediction_id,
-                answer=to_json(answer),
-                final=isinstance(answer, Finished | Refused),
-            )
-            fresh = connection.execute(arrival.on_conflict_do_nothing().returning(inbox.c.id)).one_or_none()
-        return about.asset_id if fresh else None
+                return []
+            owner = {"account": about.account, "prediction": prediction_id}
+            about = connection.execute(gate.OWNER, owner).one_or_none() or about
+            letter = {
+                "provider": provider,
+                "webhook_id": webhook_id,
+                "attempt_id": about.id,
+                "prediction_id": prediction_id,
+                "answer": to_json(answer),
+                "final": isinstance(answer, Finished | Refused),
+            }
+            if connection.execute(gate.ARRIVED, letter).one_or_none() is None:
+                return []
+            return [member(row) for row in connection.execute(gate.WAKE, {"of": [about.asset_id]}).mappings()]
 
 
 def _write(connection: Connection, hold: Hold, change: Change, keep: timedelta | None) -> Any:

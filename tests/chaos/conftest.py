@@ -11,7 +11,18 @@ import requests
 from cli.stack.stack import Stack
 from pipeline.database.store import Store
 
-SERVICES = ("redis", "postgres", "s3", "simulator", "migrate", "api", "worker-io", "worker-fetch", "worker-media", "beat")
+SERVICES = (
+    "redis",
+    "postgres",
+    "s3",
+    "simulator",
+    "migrate",
+    "api",
+    "worker-io",
+    "worker-fetch",
+    "worker-media",
+    "beat",
+)
 PATIENCE_SECONDS = 100.0
 
 
