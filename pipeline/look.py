@@ -15,7 +15,7 @@ from pipeline.providers.protocol import Survey
 from pipeline.services import Services
 
 # For how long a list answers everybody's question.
-_FRESH = timedelta(milliseconds=200)
+_FRESH = timedelta(milliseconds=100)
 # Of more than these a list of two pages would show only the youngest, which are the last to end.
 _MOST = 100
 # The provider's clock may run behind ours.

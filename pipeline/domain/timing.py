@@ -16,7 +16,7 @@ SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _FEWEST_SAMPLES = 5
 _TWENTIETHS = 20
 _STEPS_OF_THE_SPREAD = 8
-_SHORTEST_SECONDS = 0.25
+_SHORTEST_SECONDS = 0.15
 # The provider counts from its own acceptance and we from its answer; a look at the very end would come too early.
 _MARGIN_SECONDS = 0.05
 # Past what was likely, each look comes by this share of the overdue time later than the one before.

@@ -3,7 +3,8 @@
 -- ARGV: 2 account   3 holder   4 accepted (1) or refused (0)
 -- Returns {'learned', the limit if it changed or '', predictions in flight, 0}
 local SAME_MS = 1000
-local PAUSE_MS, LONGEST_PAUSE_MS = 30000, 600000   -- after a refusal, until one more is tried; doubled if that is refused
+-- After a refusal, until one more is tried: at least so many times what the refusal cost; doubled if that is refused too.
+local PAUSE_MS, LONGEST_PAUSE_MS, TIMES_THE_COST = 30000, 600000, 12
 local account
 for _, each in ipairs(pool.accounts) do
   if each.name == ARGV[2] then account = each end
@@ -33,7 +34,8 @@ else
   local fewer = now < of('refused_at', 0) + SAME_MS and before or before - 1
   after = math.min(math.max(math.min(accepted, fewer), math.ceil(before / 2), account.floor), before)
   local tried_lately = of('tried_at', 0) > of('refused_at', 0)
-  local pause = tried_lately and math.min(of('pause', PAUSE_MS) * 2, LONGEST_PAUSE_MS) or PAUSE_MS
+  local pause = tried_lately and of('pause', PAUSE_MS) * 2 or PAUSE_MS
+  pause = math.min(math.max(pause, TIMES_THE_COST * blocked_ms(account)), LONGEST_PAUSE_MS)
   redis.call('HSET', learned, 'refused_at', string.format('%.0f', now), 'pause', pause, 'sure', 0)
 end
 if after == before then return {'learned', '', redis.call('ZCARD', key('live', account.name)), 0} end

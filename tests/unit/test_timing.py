@@ -37,7 +37,7 @@ def test_the_first_look_comes_when_the_end_is_likely_then_denser_ones_then_ever_
 
 
 @pytest.mark.requirement("R24")
-@pytest.mark.parametrize(("passed", "expected"), [(0, 3.05), (3.05, 0.275), (3.325, 0.4125), (4, 0.75)])
+@pytest.mark.parametrize(("passed", "expected"), [(0, 3.05), (3.05, 0.175), (3.225, 0.2625), (4, 0.65)])
 def test_where_all_take_the_same_time_the_looks_sit_right_after_it(passed: float, expected: float) -> None:
     assert wait(ALIKE, passed) == pytest.approx(expected)
 
