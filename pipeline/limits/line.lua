@@ -162,8 +162,12 @@ local function lapsed()
   for _, account in ipairs(pool.accounts) do
     for _, asset in ipairs(redis.call('ZRANGEBYSCORE', key('reserved', account.name), '-inf', now)) do
       local who = known(asset)
-      unreserved(account, asset, who)
-      lined_up(asset, who)
+      if who then
+        unreserved(account, asset, who)
+        lined_up(asset, who)
+      else
+        redis.call('ZREM', key('reserved', account.name), asset)
+      end
     end
     for _, holder in ipairs(redis.call('ZRANGEBYSCORE', key('slots', account.name), '-inf', now)) do
       let_go(account.name, holder)
