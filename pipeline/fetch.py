@@ -1,12 +1,15 @@
 """Bring a finished clip home: fetched, proven to be a whole video of the right length, stored by its digest (R63)."""
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
-from pipeline.domain.answers import Answer, Busy, Reason, Refused, Silent, Stored, Working
+from pipeline.domain.answers import Answer, Busy, Picture, Reason, Refused, Silent, Stored, Working
 from pipeline.domain.attempt import Attempt
 from pipeline.domain.errors import BrokenMedia, Unavailable
 from pipeline.domain.hold import Hold
+from pipeline.media import THUMBNAIL_PIXELS
 from pipeline.services import Services
 
 _MAX_BYTES = 2 * 1024**3
@@ -30,20 +33,44 @@ def fetch(services: Services, hold: Hold, attempt: Attempt) -> Answer:
             return Silent(message=str(error))
 
 
+def store_picture(services: Services, job_id: UUID, index: int, picture: Path) -> Picture:
+    """Put a clip's thumbnail into the store (R47)."""
+    key = f"{job_id}/clip_{index}_thumbnail.jpg"
+    content = picture.read_bytes()
+    services.storage.put_bytes(services.settings.s3_bucket_thumbnails, key, content, "image/jpeg")
+    width, height = THUMBNAIL_PIXELS
+    return Picture(key=key, width=width, height=height, size_bytes=len(content))
+
+
 def _bring(services: Services, hold: Hold, attempt: Attempt, path: Path) -> Answer:
     fetched = services.provider(hold.account).download(attempt.outputs[0], path, max_bytes=_MAX_BYTES)
     if isinstance(fetched, Silent):
         return fetched
     if isinstance(fetched, Refused):
         return _dead_link(services, hold, attempt, fetched)
-    clip = services.media.check_clip(path)
+    picture = path.with_name("thumbnail.jpg")
+    clip = services.media.check_clip(path, picture=picture)
     asked = float(hold.shot["asked_seconds"])
     if abs(clip.duration_seconds - asked) > _TOLERANCE_SECONDS:
         message = f"the clip is {clip.duration_seconds:.1f} s long, {asked:g} s were asked for"
         return Refused(code="wrong_duration", message=message, retryable=True)
     key = f"{hold.member.job_id}/clip_{hold.index}_{attempt.number}_{clip.sha256[:16]}.mp4"
     services.storage.put_file(services.settings.s3_bucket_clips, key, path, "video/mp4")
-    return Stored(key=key, sha256=clip.sha256, size_bytes=clip.size_bytes, duration_seconds=clip.duration_seconds)
+    return Stored(
+        key=key,
+        sha256=clip.sha256,
+        size_bytes=clip.size_bytes,
+        duration_seconds=clip.duration_seconds,
+        picture=_pictured(services, hold, picture),
+    )
+
+
+def _pictured(services: Services, hold: Hold, picture: Path) -> Picture | None:
+    """The thumbnail that the check made on its way. None is no loss: the media pool makes one in its own time."""
+    if picture.exists():
+        with suppress(Unavailable):
+            return store_picture(services, hold.member.job_id, hold.index, picture)
+    return None
 
 
 def _dead_link(services: Services, hold: Hold, attempt: Attempt, dead: Refused) -> Answer:

@@ -11,12 +11,14 @@ from pathlib import Path
 from uuid import UUID
 
 from pipeline import logs
-from pipeline.database.runs import DoneClip, Film, FilmClaim, Picture
+from pipeline.database.runs import DoneClip, Film, FilmClaim
+from pipeline.domain.answers import Picture
 from pipeline.domain.asset import State
 from pipeline.domain.document import ClipRow, JobRow, Links, clip_document, total_seconds
 from pipeline.domain.errors import BrokenMedia, Unavailable
-from pipeline.domain.events import Event, EventType
+from pipeline.domain.events import ClipRef, Event, EventType, thumbnail_ready
 from pipeline.domain.job import HAS_FILM, JobState, outcome
+from pipeline.fetch import store_picture
 from pipeline.keeper import kept
 from pipeline.services import Services
 
@@ -24,7 +26,6 @@ FILM_CLAIM = timedelta(seconds=15)
 _MAX_FILM_TRIES = 3
 _STORE_AWAY = timedelta(seconds=10)
 _KEYS = Links(clip=str, picture=str)
-_THUMBNAIL = (320, 180)
 _LOG = logs.get(__name__)
 
 
@@ -52,7 +53,7 @@ def make_film(services: Services, job_id: UUID) -> None:
 
 
 def make_thumbnail(services: Services, clip_id: UUID) -> None:
-    """The first frame of a finished clip (R47); tried a few times, and never in anybody's way."""
+    """The first frame of a clip that came home without (R47); tried a few times, and never in anybody's way."""
     clip = services.store.runs.done_clip(clip_id)
     if clip is None:
         return
@@ -62,9 +63,8 @@ def make_thumbnail(services: Services, clip_id: UUID) -> None:
         if services.storage_is_away():
             services.store.runs.put_off_thumbnail(clip_id)
         raise
-    key = kept_picture.key
-    payload = {"job_id": str(clip.job_id), "clip_id": str(clip.id), "index": clip.index, "thumbnail_key": key}
-    event = Event(type=EventType.THUMBNAIL_READY, job_id=str(clip.job_id), payload=payload)
+    about = ClipRef(job_id=str(clip.job_id), clip_id=str(clip.id), index=clip.index)
+    event = thumbnail_ready(about, kept_picture.key)
     services.tell(services.store.runs.keep_thumbnail(clip, kept_picture, [event]))
 
 
@@ -73,9 +73,7 @@ def _pictured(services: Services, clip: DoneClip) -> Picture:
         video, picture = Path(folder) / "clip.mp4", Path(folder) / "thumbnail.jpg"
         services.storage.get_file(services.settings.s3_bucket_clips, clip.file_key, video)
         services.media.thumbnail(video, picture)
-        key = f"{clip.job_id}/clip_{clip.index}_thumbnail.jpg"
-        services.storage.put_file(services.settings.s3_bucket_thumbnails, key, picture, "image/jpeg")
-        return Picture(key=key, width=_THUMBNAIL[0], height=_THUMBNAIL[1], size_bytes=picture.stat().st_size)
+        return store_picture(services, clip.job_id, clip.index, picture)
 
 
 def _film(services: Services, claim: FilmClaim, clips: list[ClipRow]) -> Film | None:

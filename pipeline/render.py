@@ -154,12 +154,14 @@ def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) 
         begin=_begin(services, hold, decision, answer.account) if isinstance(answer, Granted) else None,
         attempt=attempt,
         result=_result(stored) if stored else None,
+        picture=stored.picture if stored else None,
         events=changes(
             clip,
             hold.asset,
             decision.asset,
             key=stored.key if stored else None,
             duration_seconds=stored.duration_seconds if stored else None,
+            thumbnail_key=stored.picture.key if stored and stored.picture else None,
         ),
         read=read,
     )
@@ -192,16 +194,17 @@ def _result(stored: Stored) -> dict[str, object]:
         "sha256": stored.sha256,
         "size_bytes": stored.size_bytes,
         "duration_seconds": stored.duration_seconds,
+        "thumbnail_key": stored.picture.key if stored.picture else None,
     }
 
 
 def _follow_up(services: Services, before: Hold, after: Hold, answer: Answer, left: _Aftermath) -> None:
-    """What follows a commit: the slot goes to the next in line, media work begins."""
+    """What follows a commit: the slot goes to the next in line, media work that is left begins."""
     with _courtesy():
         left.heir = moved_on(services, before, after, answer) or left.heir
         if after.asset.state is State.FAILED and isinstance(answer, Refused | Silent):
             _LOG.warning("clip.failed", model=before.model, failure=after.asset.failure, takes=after.asset.takes)
-        if after.asset.state is State.DONE:
+        if isinstance(answer, Stored) and not answer.picture:
             services.carrier.thumbnail(before.asset_id)
 
 

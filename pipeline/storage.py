@@ -40,6 +40,7 @@ _CONFIG = Config(
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )
+_HASTY = _CONFIG.merge(Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1, "mode": "standard"}))
 _IN_THIS_THREAD = TransferConfig(use_threads=False)
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 _EXISTS_ALREADY = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
@@ -76,9 +77,9 @@ class Storage:
             )
 
     def put_bytes(self, bucket: str, key: str, content: bytes, content_type: str) -> None:
-        """Store a small object."""
+        """Store a small object that can wait: tried once and not for long, so that nobody is held up by it."""
         with _translated():
-            self._client.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
+            self._hasty_client.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
 
     def get_file(self, bucket: str, key: str, path: Path) -> None:
         """Fetch an object to disk."""
@@ -116,10 +117,14 @@ class Storage:
         return self._client_for(self.endpoint_url)
 
     @cached_property
+    def _hasty_client(self) -> Any:
+        return self._client_for(self.endpoint_url, _HASTY)
+
+    @cached_property
     def _public_client(self) -> Any:
         return self._client_for(self.public_endpoint_url or self.endpoint_url)
 
-    def _client_for(self, endpoint_url: str | None) -> Any:
+    def _client_for(self, endpoint_url: str | None, config: Config = _CONFIG) -> Any:
         # A session of its own: the shared one is not safe to build clients from in several threads.
         return boto3.session.Session().client(
             "s3",
@@ -127,7 +132,7 @@ class Storage:
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             region_name=self.region,
-            config=_CONFIG,
+            config=config,
         )
 
     def _create(self, bucket: str) -> None:

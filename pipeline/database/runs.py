@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.engine import transaction
 from pipeline.database.forgotten import MAX_THUMBNAIL_TRIES, OPEN_JOBS, has_open_assets
 from pipeline.database.outbox import append
-from pipeline.database.tables import assets, clip_thumbnails, jobs
+from pipeline.database.pictures import keep_picture
+from pipeline.database.tables import assets, jobs
+from pipeline.domain.answers import Picture
 from pipeline.domain.asset import State
 from pipeline.domain.events import Event
 from pipeline.domain.job import JobState
@@ -27,16 +28,6 @@ class Film:
     key: str
     thumbnail_key: str | None
     duration_seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A thumbnail in the store."""
-
-    key: str
-    width: int
-    height: int
-    size_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,21 +156,11 @@ class Runs:
 
     def keep_thumbnail(self, clip: DoneClip, picture: Picture, events: Sequence[Event]) -> list[Event]:
         """Write a clip's thumbnail, once."""
-        values = {
-            "clip_id": clip.id,
-            "job_id": clip.job_id,
-            "clip_index": clip.index,
-            "key": picture.key,
-            "width": picture.width,
-            "height": picture.height,
-            "size_bytes": picture.size_bytes,
-        }
         with transaction(self.engine) as connection:
             mark = update(assets).where(assets.c.id == clip.id, assets.c.thumbnail_key.is_(None))
             if connection.execute(mark.values(thumbnail_key=picture.key)).rowcount == 0:
                 return []
-            upsert = insert(clip_thumbnails).values(values)
-            connection.execute(upsert.on_conflict_do_update(index_elements=["clip_id"], set_=values))
+            keep_picture(connection, clip_id=clip.id, job_id=clip.job_id, index=clip.index, picture=picture)
             return append(connection, clip.job_id, clip.owner_id, events)
 
 

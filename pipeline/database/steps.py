@@ -19,6 +19,7 @@ from pipeline.database.engine import transaction
 from pipeline.database.forgotten import member
 from pipeline.database.ledger import close_attempt, record_attempt
 from pipeline.database.outbox import append
+from pipeline.database.pictures import keep_picture
 from pipeline.database.tables import attempts, inbox
 from pipeline.domain.answers import Answer, Finished, Reason, Refused, from_json, to_json
 from pipeline.domain.asset import TERMINAL, Asset, Failure, State, Waiting
@@ -68,7 +69,10 @@ class Steps:
                 close_attempt(connection, hold.attempt.id, change.attempt)
             if change.read:
                 connection.execute(gate.READ, {"of": change.read.id})
-            events = append(connection, hold.member.job_id, hold.owner_id, change.events)
+            job_id = hold.member.job_id
+            if change.picture:
+                keep_picture(connection, clip_id=hold.asset_id, job_id=job_id, index=hold.index, picture=change.picture)
+            events = append(connection, job_id, hold.owner_id, change.events)
             attempt, news = begun or hold.attempt, None
             if keep and not begun:
                 attempt, news = _attempt_and_news(connection, row.attempt_id)

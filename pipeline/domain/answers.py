@@ -69,13 +69,24 @@ class Finished:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A thumbnail in the store."""
+
+    key: str
+    width: int
+    height: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stored:
-    """The file is ours: checked, and in the object store under ``key``."""
+    """The file is ours: checked, and in the object store under ``key``; with its thumbnail, if one came on the way."""
 
     key: str
     sha256: str
     size_bytes: int
     duration_seconds: float
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,4 +155,6 @@ def from_json(kept: Mapping[str, Any]) -> Answer:
         values["outputs"] = tuple(values["outputs"])
     if "reason" in values:
         values["reason"] = Reason(values["reason"])
+    if values.get("picture"):
+        values["picture"] = Picture(**values["picture"])
     return kind(**values)

@@ -50,7 +50,13 @@ class ClipRef:
 
 
 def changes(
-    clip: ClipRef, before: Asset, after: Asset, *, key: str | None = None, duration_seconds: float | None = None
+    clip: ClipRef,
+    before: Asset,
+    after: Asset,
+    *,
+    key: str | None = None,
+    duration_seconds: float | None = None,
+    thumbnail_key: str | None = None,
 ) -> tuple[Event, ...]:
     """What watchers are told when an asset goes from ``before`` to ``after``."""
     told = []
@@ -63,10 +69,17 @@ def changes(
         told.append(_event(EventType.CLIP_WAITING, clip, {"waiting": asdict(after.waiting)}, stored=False))
     if moved and after.state is State.DONE:
         told.append(_event(EventType.VIDEO_COMPLETE, clip, {"key": key, "duration": duration_seconds}))
+        if thumbnail_key:
+            told.append(thumbnail_ready(clip, thumbnail_key))
     if moved and after.state is State.FAILED:
         error = asdict(after.failure) if after.failure else None
         told.append(_event(EventType.VIDEO_FAILED, clip, {"error": error}))
     return tuple(told)
+
+
+def thumbnail_ready(clip: ClipRef, key: str) -> Event:
+    """A finished clip has its thumbnail."""
+    return _event(EventType.THUMBNAIL_READY, clip, {"thumbnail_key": key})
 
 
 def present(

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pipeline.domain.answers import Answer
+from pipeline.domain.answers import Answer, Picture
 from pipeline.domain.asset import HOLDS_SLOT, Asset, Decision
 from pipeline.domain.attempt import Attempt, AttemptChange, NewAttempt
 from pipeline.domain.events import Event
@@ -88,5 +88,6 @@ class Change:
     begin: NewAttempt | None = None
     attempt: AttemptChange | None = None
     result: Mapping[str, Any] | None = None
+    picture: Picture | None = None
     events: Sequence[Event] = ()
     read: News | None = None

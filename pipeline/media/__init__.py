@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +15,20 @@ from pipeline.media.track import Tracks, measure
 
 MAX_SIDE_PIXELS = 8192
 MAX_SECONDS = 3600.0
+THUMBNAIL_PIXELS = (320, 180)
 
 _PICTURING = ffmpeg.Allowance(wall_seconds=30, cpu_seconds=20)
 
+_FRAME = ":".join(map(str, THUMBNAIL_PIXELS))
 #: The whole picture on black, whatever its ratio or the shape of its pixels.
-_THUMBNAIL = (
+_WHOLE = (
     "scale=trunc(iw*sar/2)*2:ih,"
-    "scale=320:180:force_original_aspect_ratio=decrease:flags=lanczos,"
-    "pad=320:180:-1:-1:color=black,setsar=1"
+    f"scale={_FRAME}:force_original_aspect_ratio=decrease:flags=lanczos,"
+    f"pad={_FRAME}:-1:-1:color=black,setsar=1"
 )
+_EVERY_FRAME = ("-map", "0:V:0", "-f", "null", "-")
+_FIRST_FRAME = ("-map", "0:V:0", "-frames:v", "1", "-vf", _WHOLE, "-c:v", "mjpeg", "-threads", "1", "-q:v", "2")
+_AS_JPEG = (*_FIRST_FRAME, "-f", "image2pipe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,23 +48,31 @@ class Media:
     def __init__(self, ffmpeg_path: Path | str) -> None:
         self._ffmpeg = Path(ffmpeg_path)
 
-    def check_clip(self, path: Path) -> Clip:
-        """Prove that a file is a whole video: every packet is there and every frame can be decoded (R63)."""
-        every_frame = ("-map", "0:V:0", "-f", "null", "-")
-        return _measured(path, measure(self._ffmpeg, path, *every_frame))
+    def check_clip(self, path: Path, *, picture: Path | None = None) -> Clip:
+        """Prove that a file is a whole video: every packet is there and every frame can be decoded (R63).
+
+        ``picture`` becomes its thumbnail on the way, unless the clip is one of which none can be made.
+        """
+        return _measured(path, self._decoded(path, picture))
 
     def thumbnail(self, path: Path, out: Path) -> None:
         """Write the first frame as a JPEG of 320x180, whole, on black where the ratio is another (R47)."""
         source = ffmpeg.video_input(path, demuxer_of(path))
-        picture = ["-map", "0:V:0", "-frames:v", "1", "-vf", _THUMBNAIL, "-c:v", "mjpeg", "-q:v", "2"]
         with _finished(out) as unfinished:
-            ffmpeg.run(self._ffmpeg, [*source, *picture, "-f", "image2pipe", f"file:{unfinished}"], _PICTURING)
+            ffmpeg.run(self._ffmpeg, [*source, *_AS_JPEG, f"file:{unfinished}"], _PICTURING)
 
     def film(self, paths: Sequence[Path], out: Path) -> Clip:
         """Stitch clips in their order into one MP4 (R48); with sound only if every clip has some."""
         with _finished(out) as unfinished:
             stitch(self._ffmpeg, paths, unfinished, unfinished.parent)
             return _measured(unfinished, measure(self._ffmpeg, unfinished))
+
+    def _decoded(self, path: Path, picture: Path | None) -> Tracks:
+        if picture:
+            # Whether the clip or only its picture is at fault, the check alone tells (R47).
+            with suppress(BrokenMedia), _finished(picture) as unfinished:
+                return measure(self._ffmpeg, path, *_EVERY_FRAME, *_AS_JPEG, f"file:{unfinished}")
+        return measure(self._ffmpeg, path, *_EVERY_FRAME)
 
 
 def _measured(path: Path, tracks: Tracks) -> Clip:

@@ -19,7 +19,6 @@ MAX_MEMORY_BYTES = 4096 * MIB
 NICENESS = 10
 MAX_OPEN_FILES = 256
 MAX_PIXELS = 8192 * 8192
-THREADS = "2"
 
 #: Ends of the child that say nothing about the file: somebody killed it, or the machine ran out of memory.
 _NOT_ITS_FAULT = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
@@ -38,7 +37,8 @@ class Allowance:
 
 def video_input(path: Path, demuxer: str) -> list[str]:
     """The arguments that open a file as nothing but what it claims to be, and follow nothing inside it."""
-    bounds = ["-threads", THREADS, "-max_pixels", str(MAX_PIXELS)]
+    # Many clips are read at once; threads for one of them would only cost more.
+    bounds = ["-threads", "1", "-max_pixels", str(MAX_PIXELS)]
     return [*bounds, "-protocol_whitelist", "file", "-f", demuxer, "-i", f"file:{path}"]
 
 

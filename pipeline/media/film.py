@@ -14,6 +14,7 @@ _SOUND = ("-map", "0:a:0", "-c:a", "aac", "-b:a", "160k", "-af", "aresample=asyn
 
 _JOINING = ffmpeg.Allowance(wall_seconds=600, cpu_seconds=300, output_bytes=16 * 1024 * ffmpeg.MIB)
 _ENCODING = ffmpeg.Allowance(wall_seconds=900, cpu_seconds=900, output_bytes=4 * 1024 * ffmpeg.MIB)
+_ENCODING_THREADS = "2"
 
 
 def stitch(executable: Path, paths: Sequence[Path], out: Path, scratch: Path) -> None:
@@ -69,7 +70,7 @@ def _made_alike(executable: Path, path: Path, out: Path, model: Tracks, *, sound
     if sound:
         ours += ["-map", "0:a:0", "-c:a", "aac", "-ar", "48000", "-ac", "2", "-af", "apad", "-shortest"]
     source = ffmpeg.video_input(path, demuxer_of(path))
-    ffmpeg.run(executable, [*source, *ours, "-threads", ffmpeg.THREADS, *_as_mp4(out)], _ENCODING)
+    ffmpeg.run(executable, [*source, *ours, "-threads", _ENCODING_THREADS, *_as_mp4(out)], _ENCODING)
     return out
 
 

@@ -40,7 +40,7 @@ def test_workers_killed_again_and_again_lose_nothing_and_pay_nothing_twice(studi
 
 
 @pytest.mark.requirement("R55")
-def test_a_media_worker_killed_while_clips_come_home_leaves_film_and_thumbnails_to_the_next(studio: Studio) -> None:
+def test_a_media_worker_killed_while_clips_come_home_leaves_the_film_to_the_next(studio: Studio) -> None:
     job_id = studio.order(3)
     studio.until(job_id, lambda job: any(clip["status"] == "complete" for clip in job["video_clips"]))
     studio.stack.kill("worker-media")

@@ -97,8 +97,10 @@ def test_a_clip_with_noise_in_its_middle_is_broken(media: Media, clips: dict[str
     middle = len(content) // 2
     content[middle : middle + 2000] = os.urandom(2000)
     (tmp_path / "noise.mp4").write_bytes(content)
-    with pytest.raises(BrokenMedia):
-        media.check_clip(tmp_path / "noise.mp4")
+    for wanted in (None, tmp_path / "t.jpg"):
+        with pytest.raises(BrokenMedia):
+            media.check_clip(tmp_path / "noise.mp4", picture=wanted)
+    assert not (tmp_path / "t.jpg").exists()
 
 
 FTYP = b"\x00\x00\x00\x10ftypisom\x00\x00\x00\x00"
@@ -191,6 +193,8 @@ def test_a_thumbnail_shows_the_whole_first_frame_on_320_by_180(
     clip = make(tmp_path / "red.mp4", *picture(0.2, size, colour="red"), *X264)
     media.thumbnail(clip, tmp_path / "thumbnail.jpg")
     assert (tmp_path / "thumbnail.jpg").read_bytes().startswith(b"\xff\xd8\xff")
+    media.check_clip(clip, picture=tmp_path / "by_the_way.jpg")
+    assert (tmp_path / "by_the_way.jpg").read_bytes() == (tmp_path / "thumbnail.jpg").read_bytes()
     shown = make(tmp_path / "t.png", "-i", str(tmp_path / "thumbnail.jpg"))
     assert shown.read_bytes()[16:24] == (320).to_bytes(4, "big") + (180).to_bytes(4, "big")
     assert all(max(pixel(shown, x, y)) < 40 for x, y in black)
@@ -217,6 +221,27 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(ffmpeg, "run", noted)
     return run
+
+
+@pytest.mark.requirement("R47", "R63")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clip_is_checked_and_pictured_in_one_run(
+    media: Media, clips: dict[str, Path], tmp_path: Path, commands: list[list[str]], kind: str
+) -> None:
+    checked = media.check_clip(clips[kind])
+    commands.clear()
+    assert media.check_clip(clips[kind], picture=tmp_path / "t.jpg") == checked
+    assert len(commands) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["t.jpg"]
+
+
+@pytest.mark.requirement("R47")
+def test_a_clip_of_which_no_thumbnail_can_be_made_is_as_whole_as_any_other(media: Media, tmp_path: Path) -> None:
+    thin = make(tmp_path / "thin.mp4", *picture(0.2, "4x2000"), *X264)
+    with pytest.raises(BrokenMedia):
+        media.thumbnail(thin, tmp_path / "t.jpg")
+    assert media.check_clip(thin, picture=tmp_path / "t.jpg") == media.check_clip(thin)
+    assert [path.name for path in tmp_path.iterdir()] == ["thin.mp4"]
 
 
 @pytest.mark.requirement("R48", "R17")

@@ -131,7 +131,7 @@ def test_a_snapshot_and_the_events_after_it_miss_nothing(here: World) -> None:
     document, seq = show.snapshot(here.services, here.owner_id, job_id)
     assert seq == len(here.events(job_id))
     assert show.events_since(here.services, here.owner_id, job_id, seq) == []
-    told = show.events_since(here.services, here.owner_id, job_id, seq - 1)
-    assert [event["type"] for event in told] == ["video_complete"]
+    told = show.events_since(here.services, here.owner_id, job_id, seq - 2)
+    assert [event["type"] for event in told] == ["video_complete", "thumbnail_ready"]
     assert told[0]["payload"]["url"].split("?")[0] == document["video_clips"][0]["url"].split("?")[0]
     assert "key" not in told[0]["payload"]

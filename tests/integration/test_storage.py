@@ -1,9 +1,11 @@
 """Storage against a real S3 that checks signatures and expiry."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -120,6 +122,31 @@ def test_a_storage_that_is_away_or_refuses_is_unavailable(storage: Storage, else
         away.put_bytes(BUCKET, "k", b"", "image/png")
     with pytest.raises(Unavailable):
         strangers.ensure_buckets()
+
+
+class Overloaded(BaseHTTPRequestHandler):
+    """A store that takes nothing just now."""
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked += 1  # type: ignore[attr-defined]
+        self.send_error(503)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing of this is worth a line."""
+
+
+@pytest.mark.requirement("R47")
+def test_what_can_wait_is_offered_to_a_store_in_trouble_once() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Overloaded) as server:
+        server.asked = 0  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        storage = Storage(buckets=(BUCKET,), endpoint_url=address, access_key="a", secret_key="s")
+        with pytest.raises(Unavailable):
+            storage.put_bytes(BUCKET, "t.jpg", b"t", "image/jpeg")
+        server.shutdown()
+    assert server.asked == 1  # type: ignore[attr-defined]
 
 
 def test_the_secret_key_shows_nowhere(storage: Storage) -> None:

@@ -16,8 +16,11 @@ HELD = Waiting(reason=Reason.SLOT, place=2)
 FAILURE = Failure(code="moderated", message="flagged", retryable=False)
 
 
-def told(before: Asset, after: Asset, *, key: str | None = None) -> list[tuple[EventType, bool, dict[str, object]]]:
-    found = changes(CLIP, before, after, key=key, duration_seconds=5.1 if key else None)
+def told(
+    before: Asset, after: Asset, *, key: str | None = None, thumbnail_key: str | None = None
+) -> list[tuple[EventType, bool, dict[str, object]]]:
+    seconds = 5.1 if key else None
+    found = changes(CLIP, before, after, key=key, duration_seconds=seconds, thumbnail_key=thumbnail_key)
     assert all(event.job_id == "job" and event.payload.items() >= ABOUT.items() for event in found)
     return [
         (event.type, event.stored, {name: value for name, value in event.payload.items() if name not in ABOUT})
@@ -73,6 +76,16 @@ def test_a_finished_clip_is_complete_with_its_key_and_never_with_a_link() -> Non
     assert told(fetching, done, key="job/clip.mp4") == [
         (EventType.VIDEO_PROGRESS, True, {"progress": 100, "status": "complete"}),
         (EventType.VIDEO_COMPLETE, True, {"key": "job/clip.mp4", "duration": 5.1}),
+    ]
+
+
+@pytest.mark.requirement("R33", "R47")
+def test_a_clip_that_came_home_with_its_thumbnail_is_complete_first() -> None:
+    fetching = replace(RENDERING, state=State.FETCHING)
+    done = replace(RENDERING, state=State.DONE, progress=100)
+    assert told(fetching, done, key="job/clip.mp4", thumbnail_key="job/clip.jpg")[1:] == [
+        (EventType.VIDEO_COMPLETE, True, {"key": "job/clip.mp4", "duration": 5.1}),
+        (EventType.THUMBNAIL_READY, True, {"thumbnail_key": "job/clip.jpg"}),
     ]
 
 
