@@ -21,8 +21,9 @@ if ARGV[4] == '1' then
   local sure = redis.call('HINCRBY', learned, 'sure', in_use(account) >= before and 1 or 0)
   local refused_at = of('refused_at', 0)
   if refused_at == 0 then
-    -- Nobody said no yet: one more for each that was taken.
-    if sure > 0 then after = math.min(before + 1, account.ceiling) end
+    -- Nobody said no yet: one more, as soon as all before it were taken, so that one order at most goes too far.
+    local taken = redis.call('ZCARD', key('live', account.name))
+    if sure > 0 and taken >= before then after = math.min(before + 1, account.ceiling) end
   elseif sure >= before and now > refused_at + of('pause', PAUSE_MS) then
     after = math.min(before + 1, account.ceiling)
     redis.call('HSET', learned, 'tried_at', string.format('%.0f', now))
