@@ -28,6 +28,8 @@ POLICIES = {
     "stream.follow_job": Policy.KEY,
     "models.list_models": Policy.KEY,
     "models.estimate_job": Policy.KEY,
+    "accounts.list_accounts": Policy.KEY,
+    "accounts.read_account": Policy.KEY,
     "webhooks.take": Policy.SIGNED,
     "reference.document": Policy.PUBLIC,
     "reference.page": Policy.PUBLIC,

@@ -69,7 +69,7 @@ def test_of_two_hundred_clips_the_moving_and_the_failed_are_shown_and_the_rest_i
 
 def test_a_clip_on_hold_in_the_middle_keeps_its_bar() -> None:
     held = {"status": "rendering", "progress": 50, "waiting": {"reason": "blocked", "account": "replicate"}}
-    assert "━━━━━━╸──────  50 %  replicate asked for" in drawn(job([held]), 80)[2]
+    assert "━━━━━━╸──────  50 %  replicate asks us" in drawn(job([held]), 80)[2]
 
 
 def test_bars_without_unicode_are_plain() -> None:
