@@ -25,9 +25,9 @@ QUICK = {"SIMULATOR_RENDER_SECONDS": "0.3", "SIMULATOR_FRAME_HEIGHT": "120"}
 Answer = TypeVar("Answer")
 
 
-def eventually(question: Callable[[], Answer]) -> Answer:
+def eventually(question: Callable[[], Answer], *, patience_seconds: float = PATIENCE_SECONDS) -> Answer:
     """Ask until the answer is true, and give it."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    give_up_at = time.monotonic() + patience_seconds
     while not (answer := question()):
         assert time.monotonic() < give_up_at, "it never came true"
         time.sleep(0.02)
