@@ -4,8 +4,9 @@ To order them all would take longer than everything else here; what is measured 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection
@@ -61,9 +62,8 @@ class Clones:
         clips = [self._asset(shot) for shot in shots]
         takes = [self._attempt(clip) for clip in clips]
         with ThreadPoolExecutor(ORDERED_AT_ONCE) as pool:
-            parts = [takes[at::ORDERED_AT_ONCE] for at in range(ORDERED_AT_ONCE)]
-            ids = {key: value for found in pool.map(self._bought, parts) for key, value in found.items()}
-        takes = [{**take, "prediction_id": ids[take["id"]]} for take in takes]
+            ids = list(pool.map(self._bought, takes))
+        takes = [{**take, "prediction_id": id_} for take, id_ in zip(takes, ids, strict=True)]
         with self.it.database.begin() as connection:
             for table, rows in ((jobs, [job]), (scenes, shots), (assets, clips), (attempts, takes)):
                 connection.execute(insert(table), [dict(row) for row in rows])
@@ -75,27 +75,24 @@ class Clones:
     def _attempt(self, clip: Row) -> Row:
         return {**self.attempt, "id": clip["attempt_id"], "asset_id": clip["id"], "job_id": clip["job_id"]}
 
-    def _bought(self, takes: Sequence[Row]) -> dict[UUID, str]:
-        """The predictions of these attempts, ordered at the provider itself."""
-        addresses, environment = self.it.stack.addresses, self.it.stack.environment
-        connection = HTTPConnection("127.0.0.1", addresses.simulator, timeout=30)
+    def _bought(self, take: Row) -> str:
+        """The prediction of this attempt, ordered at the provider itself; a connection for each, as we do it too."""
+        environment = self.it.stack.environment
+        hook = address(environment["PUBLIC_URL"], environment["SECRET_KEY"], "replicate", str(take["id"]))
+        body = {
+            "version": self.version,
+            "input": take["input"],
+            "webhook": hook,
+            "webhook_events_filter": ["completed"],
+        }
         headers = {"Authorization": f"Bearer {environment['REPLICATE_API_TOKEN']}", "Content-Type": "application/json"}
-        found = {}
-        for take in takes:
-            hook = address(environment["PUBLIC_URL"], environment["SECRET_KEY"], "replicate", str(take["id"]))
-            body = {
-                "version": self.version,
-                "input": take["input"],
-                "webhook": hook,
-                "webhook_events_filter": ["completed"],
-            }
+        with closing(HTTPConnection("127.0.0.1", self.it.stack.addresses.simulator, timeout=30)) as connection:
             connection.request("POST", "/v1/predictions", json.dumps(body), headers)
             answer = connection.getresponse()
             document = json.loads(answer.read())
-            if answer.status != HTTPStatus.CREATED:
-                raise SystemExit(f"the simulator refused an order: {document}")
-            found[take["id"]] = document["id"]
-        return found
+        if answer.status != HTTPStatus.CREATED:
+            raise SystemExit(f"the simulator refused an order: {document}")
+        return str(document["id"])
 
 
 def _row(it: Ours, table: Table, job_id: UUID) -> Row:

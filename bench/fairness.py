@@ -11,8 +11,8 @@ from bench.results import Figure
 from pipeline.database.keys import Keys
 from pipeline.domain.spec import MAX_SCENES
 
-TENANTS, CLIPS_EACH, CLIP_SECONDS = 10, 12, 1
-SMALL, TRIES = 3, 3
+TENANTS, CLIPS_EACH, CLIP_SECONDS = 10, 8, 1
+SMALL, TRIES = 3, 2
 
 
 def small_beside_large(it: Ours) -> list[Figure]:

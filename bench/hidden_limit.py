@@ -9,7 +9,7 @@ from bench.contenders.ours import ours
 from bench.results import Figure
 
 START, CEILING, HIDDEN, HALVED = 5, 20, 10, 5
-BEFORE_SECONDS, AFTER_SECONDS = 60.0, 40.0
+BEFORE_SECONDS, AFTER_SECONDS = 50.0, 30.0
 # Back in bounds: no more than one refusal in any stretch of this length.
 QUIET_SECONDS, MOST_REFUSED = 20.0, 1
 CLIPS = 400
@@ -18,8 +18,7 @@ CLIPS = 400
 def hidden_limit() -> list[Figure]:
     """Render against a limit that is lower than what we may try, and halve it in the middle."""
     case = Case(clips=CLIPS, slots=START)
-    hidden = {"SIMULATOR_MAX_IN_FLIGHT": str(HIDDEN), "REPLICATE_CEILING_IN_FLIGHT": str(CEILING)}
-    with ours(case, more=hidden) as it:
+    with ours(case, SIMULATOR_MAX_IN_FLIGHT=str(HIDDEN), REPLICATE_CEILING_IN_FLIGHT=str(CEILING)) as it:
         known = it.provider.stats()["creates"]
         begun_at = datetime.now(UTC)
         it.order(CLIPS)

@@ -41,14 +41,8 @@ def others() -> list[Figure]:
     ]
 
 
-def few_slots() -> list[Figure]:
-    """Ours over four slots, with and without webhooks, side by side: each uses a fraction of a core."""
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(_few_slots, (True, False)))
-    return [figure for part in found for figure in part]
-
-
-def _few_slots(webhooks: bool) -> list[Figure]:  # noqa: FBT001 - mapped over both
+def few_slots(*, webhooks: bool) -> list[Figure]:
+    """Ours over four slots, first few clips and then many."""
     estimates = _Estimates()
     with ours(LONG, webhooks=webhooks) as it:
         runs = {case: it.run(case, watch=estimates.watch(it, case)) for case in (FEW, LONG)}
@@ -63,10 +57,9 @@ def many_slots() -> list[Figure]:
     """Ours over twenty slots, alone, with webhooks and then without; with eight workers while they are there."""
     with ours(WIDE) as it:
         found = _told(it.run(WIDE), WIDE, webhooks=True)
-        found += many_workers(it, WIDE.slots)
-    with ours(WIDE, webhooks=False) as it:
-        found += _told(it.run(WIDE), WIDE, webhooks=False)
-    return found
+        polling = it.without_webhooks()
+        found += _told(polling.run(WIDE), WIDE, webhooks=False)
+        return found + many_workers(polling, WIDE.slots)
 
 
 def _told(run: Run, case: Case, *, webhooks: bool) -> list[Figure]:
@@ -93,7 +86,7 @@ class _Estimates:
                 return
             time.sleep(1)
             self.at = datetime.now(UTC)
-            for clip in it.client.job(jobs[0])["clips"]:
+            for clip in it.client.job(jobs[0])["video_clips"]:
                 if clip["waiting"] and clip["waiting"]["about_seconds"]:
                     self.about[clip["index"]] = clip["waiting"]["about_seconds"]
 

@@ -7,14 +7,14 @@ from bench.arena import Before, Case, gathered
 from bench.contenders.ours import WORKER, Ours, free_port
 from bench.results import Figure
 
-WORKERS, CLIPS, SECONDS = 8, 160, 1.5
+WORKERS, CLIPS, SECONDS = 8, 100, 2.0
 
 
 def many_workers(it: Ours, slots: int) -> list[Figure]:
     """Render short clips with eight worker processes, while the provider would take any number."""
     ports = [free_port() for _ in range(WORKERS - 1)]
     for number, port in enumerate(ports, start=2):
-        it.add_worker(f"{WORKER}-{number}", WORKER_METRICS_PORT=str(port))
+        it.start_worker(f"{WORKER}-{number}", port=port)
     it.wait(lambda: all(_answers(port) for port in ports), 60)
     it.provider.limit(max_in_flight=None)
     before, case = Before.of(it.provider), Case(clips=CLIPS, slots=slots, seconds=SECONDS)

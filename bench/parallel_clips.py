@@ -3,7 +3,7 @@
 from bench.contenders.ours import Ours
 from bench.results import Figure
 
-CLIPS, SECONDS, RUNS = 5, 6, 3
+CLIPS, SECONDS, RUNS = 5, 6, 2
 
 
 def parallel_clips(it: Ours) -> list[Figure]:

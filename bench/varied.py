@@ -5,7 +5,7 @@ from bench.arena import Case, made
 from bench.contenders.ours import ours
 from bench.results import Figure
 
-CASE = Case(clips=90, slots=30, seconds=25.0, spread=0.15)
+CASE = Case(clips=90, slots=30, seconds=20.0, spread=0.15)
 NAME = f"{CASE.clips} of {CASE.seconds:g} s, sigma {CASE.spread}"
 # What is usual: the same pause always, or one that grows.
 SCHEDULES = {

@@ -14,7 +14,7 @@ class CountdownOnly:
 
     def run(self, case: Case) -> Run:
         """Render the case, ordered as from ours."""
-        with ours(case, name=self.name, app=WORKER) as running:
+        with ours(case, app=WORKER) as running:
             return running.run(case)
 
 

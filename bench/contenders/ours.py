@@ -3,9 +3,9 @@
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,8 +24,9 @@ from pipeline.domain.spec import MAX_SCENES
 
 # Nobody watches tasks here, and a monitor that reads every task's events has a price of its own. The render worker is
 # started by the bench, which wants its metrics.
-NOT_STARTED = frozenset({"flower", "worker-io"})
-WORKER, WORKER_NICENESS = "worker-io", 5
+WORKER, APP, WORKER_NICENESS = "worker-io", "worker.app", 5
+LATECOMERS = ("worker-fetch", "worker-media")
+SERVICES = frozenset(compose.read()) - {"flower", WORKER}
 MODEL = "replicate/seedance-1-pro"
 OTHER_MODEL = "replicate/seedance-1-pro-fast"
 # A model that takes long by itself, so that nobody looks at its predictions early.
@@ -44,12 +45,17 @@ _REFUSED = re.compile(r'^dailies_steps_total\{answer="Busy",state="(?:waiting|su
 class Ours:
     """A running stack, and the ways in that a bench needs."""
 
-    name: str
     stack: Stack
     client: Client
     provider: Provider
     database: Engine
     metrics_port: int
+    webhooks: bool = True
+
+    @property
+    def name(self) -> str:
+        """As a contender."""
+        return "ours-webhooks" if self.webhooks else "ours-polling"
 
     def run(self, case: Case, *, watch: Callable[[Sequence[str]], object] = len) -> Run:
         """Order the clips, and wait until all are known to be rendered; ``watch`` sees the jobs first."""
@@ -101,12 +107,23 @@ class Ours:
         if states != {"complete"}:
             raise SystemExit(f"a bench job ended as {', '.join(sorted(states))}")
 
-    def add_worker(self, name: str, *, app: str = "worker.app", **environment: str) -> None:
-        """Start a render worker, or one more of them."""
-        words = {"worker.app": app, "io@%h": f"{name}@%h"}
+    def start_worker(self, name: str = WORKER, *, port: int = 0, app: str = APP) -> None:
+        """Start the render worker, or one more of them with its own port for metrics."""
+        environment = {"WORKER_METRICS_PORT": str(port or self.metrics_port)}
+        # Who submits a prediction says whether it is to be reported.
+        environment |= {} if self.webhooks else {"PUBLIC_URL": NO_ADDRESS}
+        words = {APP: app, "io@%h": f"{name}@%h"}
         command = [words.get(word, word) for word in self.stack.command(WORKER)]
         given = [f"{variable}={value}" for variable, value in environment.items()]
         self.stack.add(name, ["env", *given, *command], niceness=WORKER_NICENESS)
+
+    def without_webhooks(self) -> "Ours":
+        """The same stack, with a render worker that asks for no webhooks."""
+        self.stack.stop(WORKER)
+        polling = replace(self, webhooks=False)
+        polling.start_worker()
+        polling.finished(polling.quick(WARM_UP_CLIPS))
+        return polling
 
     def refusals(self) -> int:
         """How often a clip was told to wait, by the limiter or by the provider."""
@@ -124,46 +141,43 @@ def body(
 
 @contextmanager
 def ours(
-    case: Case,
-    *,
-    webhooks: bool = True,
-    name: str = "",
-    app: str = "worker.app",
-    knows_model: bool = True,
-    more: Mapping[str, str] | None = None,
+    case: Case, *, webhooks: bool = True, knows_model: bool | None = None, app: str = APP, **more: str
 ) -> Iterator[Ours]:
     """Our stack with the account's limit set to what the provider takes, warmed up by a first small job.
 
-    ``knows_model``: that job also taught it how long the model takes.
+    ``knows_model``: that job also taught it how long the model takes, which serves who has to ask.
     """
-    with TemporaryDirectory() as folder:
-        environment = settings(case, Path(folder), webhooks=webhooks) | dict(more or {})
-        services = set(compose.read()) - NOT_STARTED
-        with Stack(services=services, more=environment) as stack:
-            database = create_engine(stack.environment["DATABASE_URL"], pool_size=2)
-            running = Ours(
-                name=name or ("ours-webhooks" if webhooks else "ours-polling"),
-                stack=stack,
-                client=Client(stack.addresses.api_url, stack.create_key()),
-                provider=Provider(stack.addresses.simulator_url),
-                database=database,
-                metrics_port=free_port(),
-            )
-            running.add_worker(WORKER, app=app, WORKER_METRICS_PORT=str(running.metrics_port))
-            try:
-                running.finished(running.order(WARM_UP_CLIPS) if knows_model else running.quick(WARM_UP_CLIPS))
-                yield running
-            finally:
-                database.dispose()
+    with (
+        TemporaryDirectory() as folder,
+        Stack(services=SERVICES, more={**settings(case, Path(folder)), **more}) as stack,
+    ):
+        database = create_engine(stack.environment["DATABASE_URL"], pool_size=2)
+        running = Ours(
+            stack=stack,
+            client=Client(stack.addresses.api_url, stack.create_key()),
+            provider=Provider(stack.addresses.simulator_url),
+            database=database,
+            metrics_port=free_port(),
+            webhooks=webhooks,
+        )
+        try:
+            running.start_worker(app=app)
+            learns = not webhooks if knows_model is None else knows_model
+            running.finished(running.order(WARM_UP_CLIPS) if learns else running.quick(WARM_UP_CLIPS))
+            yield running
+        finally:
+            database.dispose()
+            # What is still being fetched and stitched is no longer wanted.
+            for name in LATECOMERS:
+                stack.kill(name)
 
 
-def settings(case: Case, folder: Path, *, webhooks: bool) -> dict[str, str]:
+def settings(case: Case, folder: Path) -> dict[str, str]:
     """The environment of our stack for a case."""
     return {
         **case.simulator,
         "REPLICATE_MAX_IN_FLIGHT": str(case.slots),
         "CATALOGUE_DIR": str(catalogue.write(folder, usual_seconds=case.seconds)),
-        **({} if webhooks else {"PUBLIC_URL": NO_ADDRESS}),
     }
 
 
