@@ -11,7 +11,7 @@ from bench.results import Figure
 from pipeline.database.keys import Keys
 from pipeline.domain.spec import MAX_SCENES
 
-TENANTS, CLIPS_EACH, CLIP_SECONDS = 10, 8, 1
+TENANTS, CLIPS_EACH, CLIP_SECONDS = 10, 10, 1
 SMALL, TRIES = 3, 2
 
 

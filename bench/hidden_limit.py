@@ -9,7 +9,7 @@ from bench.contenders.ours import ours
 from bench.results import Figure
 
 START, CEILING, HIDDEN, HALVED = 5, 20, 10, 5
-BEFORE_SECONDS, AFTER_SECONDS = 50.0, 30.0
+BEFORE_SECONDS, AFTER_SECONDS = 60.0, 35.0
 # Back in bounds: no more than one refusal in any stretch of this length.
 QUIET_SECONDS, MOST_REFUSED = 20.0, 1
 CLIPS = 400

@@ -10,8 +10,8 @@ from bench.processes import share_of_a_core, usage
 from bench.results import Figure
 
 FEW, MANY = 500, 5_000
-QUIET_SECONDS, SWEEP_SECONDS = 12.0, 6.0
-SHORT, SHORTEST_SECONDS, SHORT_STEP_SECONDS = 200, 8.0, 0.125
+QUIET_SECONDS, SWEEP_SECONDS = 10.0, 6.0
+SHORT, SHORTEST_SECONDS, SHORT_STEP_SECONDS = 200, 8.0, 0.2
 CASE = Case(clips=0, slots=MANY + SHORT + 1, seconds=20.0)
 
 

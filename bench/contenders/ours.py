@@ -28,6 +28,7 @@ WORKER, APP, WORKER_NICENESS = "worker-io", "worker.app", 5
 LATECOMERS = ("worker-fetch", "worker-media")
 SERVICES = frozenset(compose.read()) - {"flower", WORKER}
 MODEL = "replicate/seedance-1-pro"
+# Nothing that is measured is ordered from this one.
 OTHER_MODEL = "replicate/seedance-1-pro-fast"
 # A model that takes long by itself, so that nobody looks at its predictions early.
 SLOW_MODEL = "replicate/cogvideox-5b"
@@ -74,9 +75,15 @@ class Ours:
         parts = [range(at, min(at + MAX_SCENES, clips)) for at in range(0, clips, MAX_SCENES)]
         return [str(client.submit(body(part, words=words, model=model))["id"]) for part in parts]
 
-    def quick(self, clips: int) -> list[str]:
-        """Order clips of one second, of a model that nothing else here is ordered from."""
-        return self.order(clips, words=lambda _: "[[sim: seconds=1]]", model=OTHER_MODEL)
+    def warm_up(self, *, learns: bool) -> None:
+        """Let every process do everything once, with quick clips of another model where nothing is to learn."""
+        quick = "[[sim: seconds=1]]"
+        jobs = (
+            self.order(WARM_UP_CLIPS) if learns else self.order(WARM_UP_CLIPS, words=lambda _: quick, model=OTHER_MODEL)
+        )
+        stored = "select 1 from assets where job_id = any(:jobs) and state = 'done'"
+        if not self.wait(lambda: len(self.ask(stored, jobs=jobs)) == WARM_UP_CLIPS, 60):
+            raise SystemExit("the stack did not come to work")
 
     def wait_for_rendered(self, jobs: Sequence[str], clips: int, seconds: float) -> None:
         """Wait until so many clips of the jobs are known to be rendered, or the time is over."""
@@ -122,7 +129,7 @@ class Ours:
         self.stack.stop(WORKER)
         polling = replace(self, webhooks=False)
         polling.start_worker()
-        polling.finished(polling.quick(WARM_UP_CLIPS))
+        polling.warm_up(learns=False)
         return polling
 
     def refusals(self) -> int:
@@ -163,7 +170,7 @@ def ours(
         try:
             running.start_worker(app=app)
             learns = not webhooks if knows_model is None else knows_model
-            running.finished(running.order(WARM_UP_CLIPS) if learns else running.quick(WARM_UP_CLIPS))
+            running.warm_up(learns=learns)
             yield running
         finally:
             database.dispose()
