@@ -1,5 +1,6 @@
 """Where contenders meet: a case, the provider simulator that measures it, and what a run there amounted to."""
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,10 +9,12 @@ from typing import Any, Protocol
 import requests
 
 from bench.measures import Made, Run, clip_of
+from cli.stack.stack import Stack
 
 MODEL = "bytedance/seedance-1-pro"
 # How long a contender is waited for, in relation to the best schedule.
 PATIENCE = 6
+START_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,25 @@ class Provider:
 
     url: str
     session: requests.Session = field(default_factory=requests.Session, repr=False)
+
+    @classmethod
+    def start(cls, stack: Stack) -> "Provider":
+        """The simulator of a stack without one. It gives way to nobody, as a provider elsewhere would not."""
+        stack.add("simulator", stack.command("simulator"))
+        provider = cls(stack.addresses.simulator_url)
+        give_up_at = time.monotonic() + START_SECONDS
+        while not provider.answers():
+            if time.monotonic() > give_up_at:
+                raise SystemExit("the simulator does not start")
+            time.sleep(0.05)
+        return provider
+
+    def answers(self) -> bool:
+        """Whether it is there."""
+        try:
+            return bool(self.stats())
+        except requests.RequestException:
+            return False
 
     def ledger(self) -> list[dict[str, Any]]:
         """Every order that was sold, oldest first."""

@@ -13,6 +13,7 @@ from bench.contenders.ours import Ours, ours
 from bench.contenders.plain_celery import PLAIN_CELERY
 from bench.contenders.sdk import SDK
 from bench.contenders.tight_polling import TIGHT_POLLING
+from bench.many_workers import many_workers
 from bench.measures import Run
 from bench.results import Figure
 
@@ -53,10 +54,12 @@ def few_slots(*, webhooks: bool) -> list[Figure]:
 
 
 def many_slots() -> list[Figure]:
-    """Ours over twenty slots, with webhooks and then without."""
+    """Ours over twenty slots, with webhooks and then without; and with more workers."""
     with ours(WIDE) as it:
         found = _told(it.run(WIDE), WIDE, webhooks=True)
-        return found + _told(it.without_webhooks().run(WIDE), WIDE, webhooks=False)
+        polling = it.without_webhooks()
+        found += _told(polling.run(WIDE), WIDE, webhooks=False)
+        return found + many_workers(polling, WIDE.slots)
 
 
 def _told(run: Run, case: Case, *, webhooks: bool) -> list[Figure]:

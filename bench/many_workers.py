@@ -4,28 +4,26 @@ import requests
 
 from bench import measures
 from bench.arena import Case
-from bench.contenders.ours import WORKER, free_port, ours
+from bench.contenders.ours import WORKER, Ours, free_port
 from bench.results import Figure
 
-WORKERS, CLIPS = 8, 100
-CASE = Case(clips=CLIPS, slots=20, seconds=2.0)
+WORKERS, CLIPS = 8, 60
 
 
-def many_workers() -> list[Figure]:
-    """Render short clips with eight worker processes, while the provider would take any number."""
-    with ours(CASE) as it:
-        ports = [free_port() for _ in range(WORKERS - 1)]
-        for number, port in enumerate(ports, start=2):
-            it.start_worker(f"{WORKER}-{number}", port=port)
-        it.wait(lambda: all(_answers(port) for port in ports), 60)
-        it.provider.limit(max_in_flight=None)
-        run = it.run(CASE)
+def many_workers(it: Ours, slots: int) -> list[Figure]:
+    """Render clips with seven more worker processes, while the provider would take any number."""
+    ports = [free_port() for _ in range(WORKERS - 1)]
+    for number, port in enumerate(ports, start=2):
+        it.start_worker(f"{WORKER}-{number}", port=port)
+    it.wait(lambda: all(_answers(port) for port in ports), 60)
+    it.provider.limit(max_in_flight=None)
+    run = it.run(Case(clips=CLIPS, slots=slots))
     values = {
-        "max_in_flight_seen": (measures.most_at_once(run.made), CASE.slots),
+        "max_in_flight_seen": (measures.most_at_once(run.made), slots),
         "rendered_twice": (measures.rendered_twice(run), 0),
         "lost": (measures.lost(run), 0),
     }
-    case_name = f"{WORKERS} workers, {CASE.slots} slots"
+    case_name = f"{WORKERS} workers, {slots} slots"
     return [
         Figure(name=name, case=case_name, contender=it.name, value=value, n=CLIPS, goal=goal)
         for name, (value, goal) in values.items()

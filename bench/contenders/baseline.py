@@ -26,12 +26,12 @@ class Baseline:
 
     name: str
     render: Callable[[Stack, Access, Case], Known]
-    services: tuple[str, ...] = ("simulator",)
+    services: tuple[str, ...] = ()
 
     def run(self, case: Case) -> Run:
         """Render the case with a simulator of its own."""
         with Stack(services=self.services, more=case.simulator) as stack:
-            provider = Provider(stack.addresses.simulator_url)
+            provider = Provider.start(stack)
             before = Before.of(provider)
             access = Access(base_url=provider.url, token=stack.environment["REPLICATE_API_TOKEN"])
             known = self.render(stack, access, case)

@@ -22,11 +22,10 @@ from cli.stack import compose
 from cli.stack.stack import Stack
 from pipeline.domain.spec import MAX_SCENES
 
-# Nobody watches tasks here, and a monitor that reads every task's events has a price of its own. The render worker is
-# started by the bench, which wants its metrics.
+# Nobody watches tasks here, and a monitor that reads every task's events has a price of its own. Simulator and render
+# worker are started by the bench, in its own way.
 WORKER, APP, WORKER_NICENESS = "worker-io", "worker.app", 5
-LATECOMERS = ("worker-fetch", "worker-media")
-SERVICES = frozenset(compose.read()) - {"flower", WORKER}
+SERVICES = frozenset(compose.read()) - {"flower", "simulator", WORKER}
 MODEL = "replicate/seedance-1-pro"
 # Nothing that is measured is ordered from this one.
 OTHER_MODEL = "replicate/seedance-1-pro-fast"
@@ -162,7 +161,7 @@ def ours(
         running = Ours(
             stack=stack,
             client=Client(stack.addresses.api_url, stack.create_key()),
-            provider=Provider(stack.addresses.simulator_url),
+            provider=Provider.start(stack),
             database=database,
             metrics_port=free_port(),
             webhooks=webhooks,
@@ -174,8 +173,8 @@ def ours(
             yield running
         finally:
             database.dispose()
-            # What is still being fetched and stitched is no longer wanted.
-            for name in LATECOMERS:
+            # What is still under way is not wanted any more, and to end in good order takes time.
+            for name in set(stack.names) - set(stack.servers):
                 stack.kill(name)
 
 

@@ -34,4 +34,4 @@ def _known(result: AsyncResult[str], give_up_at: float) -> datetime | None:
     return None
 
 
-PLAIN_CELERY = Baseline(name="plain-celery", render=_render, services=("simulator", "redis"))
+PLAIN_CELERY = Baseline(name="plain-celery", render=_render, services=("redis",))
