@@ -24,12 +24,6 @@ SERVICES = (
     "beat",
 )
 PATIENCE_SECONDS = 100.0
-FACTS = {
-    "SIMULATOR_RENDER_SECONDS": "3",
-    "SIMULATOR_FRAME_HEIGHT": "120",
-    # The simulator lists at once what it accepts: an order cut off before it was sent need not wait minutes for proof.
-    "SETTLE_ABSENT_AFTER_SECONDS": "15",
-}
 
 
 @dataclass
@@ -104,7 +98,7 @@ class Studio:
 
 @pytest.fixture(scope="module")
 def studio() -> Iterator[Studio]:
-    with Stack(services=SERVICES, more=FACTS) as stack:
+    with Stack(services=SERVICES, more={"SIMULATOR_RENDER_SECONDS": "3", "SIMULATOR_FRAME_HEIGHT": "120"}) as stack:
         store = Store.at(stack.environment["DATABASE_URL"])
         _, key = store.keys.create(owner="chaos", name="chaos")
         store.close()
