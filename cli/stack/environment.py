@@ -81,12 +81,11 @@ def provider(known: Mapping[str, str], addresses: Addresses, folder: Path) -> di
     A real provider can't reach a loopback address: without a PUBLIC_URL of the caller's it gets no webhook to call.
     """
     if has_provider(known):
-        return {
-            "SETTLE_ABSENT_AFTER_SECONDS": SETTLE_ABSENT_AFTER_SECONDS,
-        }
+        return {}
     token = secrets.token_hex(16)
     webhook_secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
     return {
+        "SETTLE_ABSENT_AFTER_SECONDS": SETTLE_ABSENT_AFTER_SECONDS,
         "PUBLIC_URL": addresses.api_url,
         "REPLICATE_API_TOKEN": token,
         "REPLICATE_BASE_URL": addresses.simulator_url,

@@ -139,6 +139,12 @@ def test_a_key_of_a_provider_of_yours_means_no_simulator() -> None:
         assert stack.environment["REPLICATE_API_TOKEN"] == "r8_yours"
         assert "REPLICATE_BASE_URL" not in stack.environment
         assert "PUBLIC_URL" not in stack.environment, "a real provider can't call loopback"
+        assert "SETTLE_ABSENT_AFTER_SECONDS" not in stack.environment, "a real list lags"
+
+
+def test_doubt_about_an_order_at_the_simulator_lasts_seconds() -> None:
+    with Stack(services=("simulator",)) as stack:
+        assert 0 < float(stack.environment["SETTLE_ABSENT_AFTER_SECONDS"]) < 60
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
