@@ -14,7 +14,7 @@ webhooks = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 @allow(Policy.SIGNED)
 def take(provider: str, attempt_id: str, mac: str) -> Response:
     """A provider tells about one attempt; the same answer when it does so again."""
-    believed = receive.webhook(
+    answer = receive.webhook(
         services(),
         provider=provider,
         attempt_id=attempt_id,
@@ -22,6 +22,6 @@ def take(provider: str, attempt_id: str, mac: str) -> Response:
         headers=dict(request.headers),
         body=request.get_data(),
     )
-    if not believed:
+    if answer is None:
         raise Unauthorized("no")
-    return jsonify({})
+    return jsonify(answer)

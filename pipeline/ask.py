@@ -4,9 +4,9 @@ import time
 
 from pipeline.admit import admit
 from pipeline.domain import webhook as addresses
-from pipeline.domain.answers import Answer, Finished, Reason, Refused, Silent, Unknown, Withdrawn
+from pipeline.domain.answers import Answer, Finished, Reason, Refused, Silent, Unknown, Withdrawn, Working
 from pipeline.domain.asset import State, Waiting
-from pipeline.domain.attempt import Attempt
+from pipeline.domain.attempt import Attempt, Prediction
 from pipeline.domain.errors import DailiesError
 from pipeline.domain.hold import Hold
 from pipeline.fetch import fetch
@@ -36,10 +36,11 @@ def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
                 return Withdrawn()
             return news or asked(services, hold, lambda: settle(services, hold, _attempt(hold)))
         case State.RENDERING:
-            return last_word or (Withdrawn() if hold.cancelled else news or look(services, hold, _prediction(hold)))
+            told = None if isinstance(news, Working) and news.unsigned else news
+            return last_word or (Withdrawn() if hold.cancelled else told or look(services, hold, _prediction(hold)))
         case State.CANCELLING:
-            provider, prediction_id = services.provider(hold.account), _prediction(hold)
-            return last_word or asked(services, hold, lambda: provider.cancel(prediction_id))
+            provider, prediction = services.provider(hold.account), _prediction(hold)
+            return last_word or asked(services, hold, lambda: provider.cancel(prediction))
         case State.FETCHING:
             # It was paid for, so it is brought home even when the job was cancelled; but only once.
             if hold.cancelled and hold.asset.silences:
@@ -57,6 +58,8 @@ def _submit(services: Services, hold: Hold, attempt: Attempt) -> Answer:
     hook = addresses.address(services.settings.public_url, services.settings.secret_key, hold.provider, str(attempt.id))
     order = Order(
         model=model.provider_model,
+        endpoint=attempt.endpoint,
+        marker=str(attempt.id),
         version=model.version,
         input=attempt.input,
         webhook_url=hook,
@@ -73,8 +76,8 @@ def _attempt(hold: Hold) -> Attempt:
     return hold.attempt
 
 
-def _prediction(hold: Hold) -> str:
-    prediction_id = _attempt(hold).prediction_id
-    if prediction_id is None:
+def _prediction(hold: Hold) -> Prediction:
+    prediction = _attempt(hold).prediction
+    if prediction is None:
         raise DailiesError(f"asset {hold.asset_id} is {hold.asset.state} without a prediction")
-    return prediction_id
+    return prediction

@@ -75,9 +75,9 @@ def _pictured(services: Services, hold: Hold, picture: Path) -> Picture | None:
 
 def _dead_link(services: Services, hold: Hold, attempt: Attempt, dead: Refused) -> Answer:
     """A link that expired may have a fresh sibling: the prediction is asked once more before it counts as lost."""
-    if attempt.prediction_id is None:
+    if attempt.prediction is None:
         return dead
-    answer = services.provider(hold.account).status(attempt.prediction_id)
+    answer = services.provider(hold.account).status(attempt.prediction)
     if isinstance(answer, Refused):
         return answer
     if isinstance(answer, Working | Silent):

@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 from pipeline.database.surveys import InFlight
 from pipeline.domain.answers import Answer, Busy, Finished, Reason, Refused, Silent, Working
 from pipeline.domain.asset import Waiting
+from pipeline.domain.attempt import Prediction
 from pipeline.domain.errors import Unavailable
 from pipeline.domain.hold import Hold
 from pipeline.heed import asked
@@ -22,17 +23,17 @@ _MOST = 100
 _CLOCK_SKEW = timedelta(minutes=2)
 
 
-def look(services: Services, hold: Hold, prediction_id: str) -> Answer:
+def look(services: Services, hold: Hold, prediction: Prediction) -> Answer:
     """Ask the provider how it goes: by one list for all predictions under way, else for this one alone."""
     provider = services.provider(hold.account)
     others = _in_company(services, hold)
     if not others:
-        return asked(services, hold, lambda: provider.status(prediction_id))
+        return asked(services, hold, lambda: provider.status(prediction))
     if _was_just_asked(services, hold.account):
         # Had it ended, the inbox would wake us.
         queued = hold.asset.waiting == Waiting(reason=Reason.PROVIDER_QUEUE)
-        return Working(prediction_id=prediction_id, queued=queued)
-    return asked(services, hold, lambda: _survey(services, hold, prediction_id, others))
+        return Working(prediction_id=prediction.id, queued=queued)
+    return asked(services, hold, lambda: _survey(services, hold, prediction, others))
 
 
 def _in_company(services: Services, hold: Hold) -> list[InFlight]:
@@ -52,7 +53,7 @@ def _was_just_asked(services: Services, account: str) -> bool:
         return False
 
 
-def _survey(services: Services, hold: Hold, prediction_id: str, in_flight: list[InFlight]) -> Answer:
+def _survey(services: Services, hold: Hold, prediction: Prediction, in_flight: list[InFlight]) -> Answer:
     """Ask for all at once; the others' ends go to their inbox. Whatever the list does not tell is asked singly."""
     provider = services.provider(hold.account)
     since = min(each.intent_at for each in in_flight) - _CLOCK_SKEW
@@ -60,9 +61,9 @@ def _survey(services: Services, hold: Hold, prediction_id: str, in_flight: list[
     if isinstance(told, Busy):
         return told
     if isinstance(told, Silent):
-        return provider.status(prediction_id)
+        return provider.status(prediction)
     _spread(services, hold, told, in_flight)
-    return told.readings.get(prediction_id) or provider.status(prediction_id)
+    return told.readings.get(prediction.id) or provider.status(prediction)
 
 
 def _spread(services: Services, hold: Hold, told: Survey, in_flight: list[InFlight]) -> None:

@@ -183,6 +183,7 @@ def _begin(services: Services, hold: Hold, decision: Decision, account: str) -> 
         model=hold.model,
         prompt=shot.prompt,
         seed=seed if model.seed_field else None,
+        endpoint=model.endpoint(shot.mode),
         input=compose_input(model, shot, seed=seed),
         estimate_cents=shot.estimate_cents,
     )

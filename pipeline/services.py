@@ -33,7 +33,7 @@ from pipeline.limits.pool import AccountLimits, Pool, Window
 from pipeline.media import Media
 from pipeline.progress import Progress, Told
 from pipeline.providers.protocol import Provider
-from pipeline.settings import Settings
+from pipeline.settings import ProviderSettings, Settings
 from pipeline.storage import Storage
 
 _REDIS_SECONDS = 5.0
@@ -58,6 +58,7 @@ class Services:
     progress: Progress
     carrier: Carrier
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    provider_settings: Mapping[str, ProviderSettings] = field(default_factory=dict, repr=False)
     signing_secrets: dict[str, tuple[str, datetime]] = field(default_factory=dict, repr=False)
     lines_read: dict[str, Line] = field(default_factory=dict, repr=False)
 
@@ -85,21 +86,21 @@ class Services:
         ``newer_than`` asks again when what we have is older: a signature that fails may be made with a new key.
         """
         main = {row.name: provider for provider, row in self.catalogue.accounts.items()}
-        if told := getattr(self.settings, f"{main.get(account)}_webhook_secret", ""):
-            return str(told)
+        if account in main and (told := self._own(main[account]).webhook_secret):
+            return told
         known, since = self.signing_secrets.get(account, (None, self.now()))
         if known and (newer_than is None or self.now() - since < newer_than):
             return known
-        told = self.provider(account).webhook_secret()
-        if isinstance(told, str):
-            self.signing_secrets[account] = (told, self.now())
-            return told
+        fetched = self.provider(account).webhook_secret()
+        if isinstance(fetched, str):
+            self.signing_secrets[account] = (fetched, self.now())
+            return fetched
         return known
 
     def accounts(self, provider: str) -> tuple[str, ...]:
         """The accounts of a provider that have a key here, the main one first."""
         row = self.catalogue.accounts.get(provider)
-        return tuple(each for each in accounts.names(self.settings, row) if each in self.providers) if row else ()
+        return tuple(each for each in accounts.names(row, self._own(provider)) if each in self.providers) if row else ()
 
     def require_account(self, provider: str) -> None:
         """Raises Unavailable when no account of a provider has a key here."""
@@ -115,16 +116,21 @@ class Services:
         """Who waits at a provider and who holds a slot; None without Redis."""
         return self.limiter.view(self.pool(provider))
 
+    def _own(self, provider: str) -> ProviderSettings:
+        """What the operator says of a provider."""
+        return self.provider_settings.get(provider, ProviderSettings())
+
     def _limits(self, row: Account, account: str) -> AccountLimits:
         """What an account may do; the operator's figures go before the catalogue's."""
-        slots = getattr(self.settings, f"{row.provider}_max_in_flight", 0) or row.max_in_flight
+        own = self._own(row.provider)
+        slots = own.max_in_flight or row.max_in_flight
         orders = {name: window for name, window in row.windows.items() if name != "status"}
         status = row.windows["status"]
         return AccountLimits(
             account=account,
             slots=slots,
             floor=row.min_in_flight,
-            ceiling=max(getattr(self.settings, f"{row.provider}_ceiling_in_flight", 0), slots),
+            ceiling=max(own.ceiling_in_flight, slots),
             gap_seconds=row.gap_seconds,
             orders=tuple(Window(name=name, requests=it.requests, seconds=it.seconds) for name, it in orders.items()),
             asks=Window(name="status", requests=status.requests, seconds=status.seconds),
@@ -151,9 +157,11 @@ class Services:
         )
 
     def absent_after(self, model: str) -> timedelta:
-        """How long a prediction must be missing from the provider's list to count as never accepted."""
-        figure = self.account(self.catalogue.model(model)).settle.absent_after_seconds
-        return timedelta(seconds=self.settings.settle_absent_after_seconds or figure)
+        """How long a prediction must be missing from the provider's list to count as never accepted, if ever."""
+        settle = self.account(self.catalogue.model(model)).settle
+        if settle is None:
+            return timedelta.max
+        return timedelta(seconds=self.settings.settle_absent_after_seconds or settle.absent_after_seconds)
 
     def wake(self, asset_ids: Sequence[UUID]) -> None:
         """Make assets due and publish their members; safe to repeat, and to lose."""
@@ -215,6 +223,7 @@ def build(settings: Settings, carrier: Carrier) -> Services:
     """Every part, from the settings; nothing is connected before it is used. Raises CatalogueError, SettingsError."""
     redis = connect_redis(settings.redis_url)
     catalogue = load(catalogue_texts(settings.catalogue_dir))
+    own = accounts.told(settings, catalogue)
     return Services(
         settings=settings,
         catalogue=catalogue,
@@ -223,7 +232,8 @@ def build(settings: Settings, carrier: Carrier) -> Services:
         limiter=Limiter(redis),
         breaker=Breaker(redis),
         arrivals=Arrivals(redis),
-        providers=accounts.adapters(settings, catalogue),
+        providers=accounts.adapters(own, catalogue),
+        provider_settings=own,
         storage=_storage(settings),
         media=Media(_ffmpeg(settings)),
         progress=Progress(settings.redis_url, redis),

@@ -22,6 +22,21 @@ def _secret() -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProviderSettings:
+    """What the operator says of one provider. In the environment its name stands before each: ``FAL_BASE_URL``.
+
+    The key alone is called as the provider's users call it; the catalogue has that name.
+    """
+
+    key: str = _secret()
+    accounts: Tokens = field(default_factory=dict, repr=False)
+    base_url: str = ""
+    webhook_secret: str = _secret()
+    max_in_flight: int = 0
+    ceiling_in_flight: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one process. Names in the environment are the names here in capitals."""
 
@@ -37,12 +52,6 @@ class Settings:
     s3_link_seconds: int = 86_400
     secret_key: str = _secret()
     public_url: str = ""
-    replicate_api_token: str = _secret()
-    replicate_accounts: Tokens = field(default_factory=dict, repr=False)
-    replicate_base_url: str = ""
-    replicate_webhook_secret: str = _secret()
-    replicate_max_in_flight: int = 0
-    replicate_ceiling_in_flight: int = 0
     video_generator_duration_buffer: float = 1.25
     clip_max_attempts: int = 3
     settle_absent_after_seconds: float = 0.0
@@ -54,6 +63,19 @@ class Settings:
     catalogue_dir: str = ""
     log_level: str = "INFO"
     log_format: str = "json"
+    #: All that was told, whatever it is: what concerns providers is read by the names that the catalogue gives them.
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def provider(self, name: str, *, key_variable: str) -> ProviderSettings:
+        """What the operator says of this provider. Raises SettingsError, naming every complaint."""
+        prefix = name.upper().replace("-", "_")
+        names = (each.name for each in fields(ProviderSettings))
+        told = {name: self.environment.get(f"{prefix}_{name.upper()}", "") for name in names}
+        told["key"] = self.environment.get(key_variable, "")
+        values, complaints = _values(ProviderSettings, told, spelt=lambda each: f"{prefix}_{each.upper()}")
+        if complaints:
+            raise SettingsError("; ".join(complaints))
+        return ProviderSettings(**values)
 
     def complaints(self) -> list[str]:
         """What a process that serves or renders can't do without."""
@@ -88,21 +110,29 @@ _PARSERS: dict[Any, tuple[Callable[[str], object], str]] = {
 def read(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings from the environment; empty values count as unset. Raises SettingsError, naming every complaint."""
     source = os.environ if environment is None else environment
-    values: dict[str, Any] = {}
-    complaints = []
-    for each in fields(Settings):
-        told = source.get(each.name.upper(), "").strip()
-        if not told:
-            continue
-        parse, wanted = _PARSERS[each.type]
-        try:
-            values[each.name] = parse(told)
-        except ValueError:
-            complaints.append(f"{each.name.upper()} is not {wanted}")
-    settings = Settings(**values)
+    told = {each.name: source.get(each.name.upper(), "") for each in fields(Settings) if each.name != "environment"}
+    values, complaints = _values(Settings, told, spelt=str.upper)
+    settings = Settings(**values, environment=dict(source))
     if complaints := complaints + settings.complaints():
         raise SettingsError("; ".join(complaints))
     return settings
+
+
+def _values(
+    kind: type[Settings | ProviderSettings], told: Mapping[str, str], *, spelt: Callable[[str], str]
+) -> tuple[dict[str, Any], list[str]]:
+    """What the words mean, field by field, and what is wrong with them."""
+    values: dict[str, Any] = {}
+    complaints = []
+    for each in fields(kind):
+        if not (words := told.get(each.name, "").strip()):
+            continue
+        parse, wanted = _PARSERS[each.type]
+        try:
+            values[each.name] = parse(words)
+        except ValueError:
+            complaints.append(f"{spelt(each.name)} is not {wanted}")
+    return values, complaints
 
 
 def database_url(environment: Mapping[str, str] | None = None) -> str:

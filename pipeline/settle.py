@@ -22,7 +22,8 @@ def settle(services: Services, hold: Hold, attempt: Attempt) -> Answer:
     if attempt.prediction_id:
         return Accepted(prediction_id=attempt.prediction_id)
     asked_at = services.now()
-    order = Order(model=services.catalogue.model(attempt.model).provider_model, input=attempt.input)
+    model = services.catalogue.model(attempt.model).provider_model
+    order = Order(model=model, endpoint=attempt.endpoint, marker=str(attempt.id), input=attempt.input)
     found = services.provider(hold.account).find(order, attempt.intent_at - _CLOCK_SKEW)
     if isinstance(found, Busy | Silent):
         return found

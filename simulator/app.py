@@ -4,7 +4,8 @@ import imageio_ffmpeg
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from simulator import control, outputs, replicate
+from simulator import control, outputs
+from simulator.dialects import DIALECTS
 from simulator.engine import Engine
 from simulator.faults import FaultBook
 from simulator.limits import Gate, Limits
@@ -33,7 +34,7 @@ def build_parts(settings: Settings) -> Parts:
         scheduler=scheduler,
         renderer=renderer,
         data_seconds=settings.data_seconds,
-        listener=lambda prediction, event: replicate.announce(parts, prediction, event),
+        listener=lambda prediction, event: DIALECTS[prediction.order.dialect].announce(parts, prediction, event),
         durable=settings.fsync,
     )
     courier = Courier(secret=keys.webhook, scheduler=scheduler, count=stats.count)
@@ -69,7 +70,8 @@ def build_app(parts: Parts) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
     if isinstance(app.json, DefaultJSONProvider):
         app.json.sort_keys = False
-    replicate.install(app, parts)
+    for dialect in DIALECTS.values():
+        dialect.install(app, parts)
     app.register_blueprint(
         outputs.blueprint(
             links=parts.links,

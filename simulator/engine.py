@@ -48,6 +48,7 @@ class Engine:
         self._predictions: dict[str, Prediction] = {}
         self._orders: defaultdict[str, list[Order]] = defaultdict(list)
         self._in_flight: Counter[str] = Counter()
+        self._rendering: Counter[str] = Counter()
         self._most_in_flight: Counter[str] = Counter()
         self._accepting = threading.Lock()
         self._state = threading.RLock()
@@ -80,7 +81,9 @@ class Engine:
             self._ledger.append(prediction.order.as_json(), sync=self._durable)
             with self._state:
                 self._add(prediction)
-                self._count_in(account)
+                if self._must_queue(prediction.order):
+                    prediction = self._change(prediction.id, phase=Phase.QUEUED) or prediction
+                self._count_in(prediction)
         self._plan(prediction)
         return prediction
 
@@ -134,6 +137,7 @@ class Engine:
             self._predictions.clear()
             self._orders.clear()
             self._in_flight.clear()
+            self._rendering.clear()
             self._most_in_flight.clear()
             self._ledger.clear()
             self._journal.clear()
@@ -142,7 +146,7 @@ class Engine:
     def _take_up(self, prediction: Prediction) -> None:
         order = prediction.order
         if not prediction.phase.ended:
-            self._count_in(order.account)
+            self._count_in(prediction)
             self._plan(prediction)
             if prediction.phase is Phase.PROCESSING:
                 self._render(order)
@@ -154,10 +158,12 @@ class Engine:
 
     def _plan(self, prediction: Prediction) -> None:
         order = prediction.order
+        if prediction.phase is Phase.QUEUED:
+            return
         if prediction.phase is Phase.STARTING:
-            self._at(order.starts_at, lambda: self._start(order.id))
+            self._at(prediction.starts_at, lambda: self._start(order.id))
         if not order.fault.stall:
-            self._at(order.ends_at, lambda: self._finish(order.id))
+            self._at(prediction.ends_at, lambda: self._finish(order.id))
         if order.deadline:
             self._at(order.deadline, lambda: self._pass_deadline(order.id))
 
@@ -168,8 +174,13 @@ class Engine:
         self._predictions[prediction.id] = prediction
         self._orders[prediction.order.account].append(prediction.order)
 
-    def _count_in(self, account: str) -> None:
+    def _must_queue(self, order: Order) -> bool:
+        return order.at_once is not None and self._rendering[order.account] >= order.at_once
+
+    def _count_in(self, prediction: Prediction) -> None:
+        account = prediction.order.account
         self._in_flight[account] += 1
+        self._rendering[account] += prediction.phase is not Phase.QUEUED
         self._most_in_flight[account] = max(self._most_in_flight[account], self._in_flight[account])
 
     def _change(self, prediction_id: str, **changes: Any) -> Prediction | None:
@@ -203,7 +214,7 @@ class Engine:
         prediction = self._predictions.get(prediction_id)
         if not whole:
             self._end(prediction_id, Phase.FAILED, BROKEN_RENDERER)
-        elif prediction and now() >= prediction.order.ends_at:
+        elif prediction and now() >= prediction.ends_at:
             self._finish(prediction_id)
 
     def _tell_progress(self, prediction_id: str) -> None:
@@ -237,12 +248,27 @@ class Engine:
                 return
             prediction = self._change(prediction_id, phase=phase, error=error, completed_at=now())
             self._in_flight[known.order.account] -= 1
+            self._rendering[known.order.account] -= known.phase is not Phase.QUEUED
             self._ended.notify_all()
+            following = self._next_of(known.order)
+        if following:
+            self._plan(following)
         if prediction:
             self._plan_removal(prediction)
             if phase is Phase.SUCCEEDED:
                 self._listener(prediction, "output")
             self._listener(prediction, "completed")
+
+    def _next_of(self, ended: Order) -> Prediction | None:
+        """Whoever of its account has been queued longest leaves the queue, if there is room now."""
+        if ended.at_once is None or self._must_queue(ended):
+            return None
+        mine = (self._predictions[order.id] for order in self._orders[ended.account])
+        queued = next((each for each in mine if each.phase is Phase.QUEUED), None)
+        if queued is None:
+            return None
+        self._rendering[ended.account] += 1
+        return self._change(queued.id, phase=Phase.STARTING, begun_at=now())
 
     def _completed(self, prediction: Prediction) -> datetime:
         return prediction.completed_at or prediction.order.created_at

@@ -22,9 +22,10 @@ class RetryForm(StrEnum):
     TEXT = "text"
 
 
-def account_of(token: str) -> str:
-    """The name of the account that a token opens."""
-    return hashlib.sha256(token.encode()).hexdigest()[:12]
+def account_of(token: str, dialect: str = "") -> str:
+    """The name of the account that a token opens; ``dialect:`` stands before it where one is told."""
+    digest = hashlib.sha256(token.encode()).hexdigest()[:12]
+    return f"{dialect}:{digest}" if dialect else digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,7 @@ class Gate:
         self._initial = limits
         self._limits = limits
         self._own: dict[str, dict[str, Any]] = {}
+        self._of_dialect: dict[str, dict[str, Any]] = {}
         self._clock = clock
         self._buckets: dict[tuple[str, str], _Bucket] = {}
         self._lock = threading.Lock()
@@ -77,8 +79,14 @@ class Gate:
 
     def limits_of(self, account: str) -> Limits:
         """What holds for this account."""
-        own = self._own.get(account)
-        return replace(self._limits, **own) if own else self._limits
+        dialect, known, _ = account.partition(":")
+        usual = self._of_dialect.get(dialect, {}) if known else {}
+        own = self._own.get(account, {})
+        return replace(self._limits, **{**usual, **own}) if usual or own else self._limits
+
+    def usual_for(self, dialect: str, **limits: Any) -> None:
+        """What holds in a dialect for accounts without limits of their own; set once, when it is installed."""
+        self._of_dialect[dialect] = {name: _limit(name, value) for name, value in limits.items()}
 
     def own_limits(self) -> dict[str, dict[str, Any]]:
         """By account, what was set for it alone."""

@@ -20,6 +20,7 @@ def written(moment: datetime | None) -> str | None:
 class Phase(StrEnum):
     """Where a prediction stands."""
 
+    QUEUED = "queued"  #: accepted, and held back until another of its account ends
     STARTING = "starting"
     PROCESSING = "processing"
     SUCCEEDED = "succeeded"
@@ -29,7 +30,7 @@ class Phase(StrEnum):
 
     @property
     def ended(self) -> bool:
-        return self not in {Phase.STARTING, Phase.PROCESSING}
+        return self not in {Phase.QUEUED, Phase.STARTING, Phase.PROCESSING}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,9 @@ class Order:
     media: Media
     caption: str
     base_url: str
+    dialect: str = "replicate"
+    at_once: int | None = None  #: how many of its account may render together; the rest is queued; None: all
+    extra: Mapping[str, Any] = field(default_factory=dict)  #: what else its dialect has to remember
     webhook: str | None = None
     webhook_events: Sequence[str] = ()
     deadline: datetime | None = None
@@ -102,6 +106,7 @@ class Prediction:
 
     order: Order
     phase: Phase = Phase.STARTING
+    begun_at: datetime | None = None  #: when it left the queue, if it was in one
     started_at: datetime | None = None
     completed_at: datetime | None = None
     error: str | None = None
@@ -112,13 +117,26 @@ class Prediction:
     def id(self) -> str:
         return self.order.id
 
+    @property
+    def queued_for(self) -> timedelta:
+        """How long it was held back."""
+        return self.begun_at - self.order.created_at if self.begun_at else timedelta(0)
+
+    @property
+    def starts_at(self) -> datetime:
+        return self.order.starts_at + self.queued_for
+
+    @property
+    def ends_at(self) -> datetime:
+        return self.order.ends_at + self.queued_for
+
     def fraction(self, now: datetime) -> float:
         """How much is rendered, 0 to 1; 1 only when it succeeded."""
         if self.phase is Phase.SUCCEEDED:
             return 1.0
         if self.started_at is None:
             return 0.0
-        total = (self.order.ends_at - self.order.starts_at) / timedelta(seconds=1)
+        total = (self.ends_at - self.starts_at) / timedelta(seconds=1)
         passed = ((self.completed_at or now) - self.started_at) / timedelta(seconds=1)
         return max(0.0, min(0.99, passed / total)) if total > 0 else 0.99
 
@@ -130,7 +148,7 @@ class Prediction:
     def replay(self, line: Mapping[str, Any]) -> "Prediction":
         """The prediction after a line of the journal."""
         changes = {name: value for name, value in line.items() if name != "id"}
-        for name in ("started_at", "completed_at"):
+        for name in ("begun_at", "started_at", "completed_at"):
             if changes.get(name):
                 changes[name] = datetime.fromisoformat(changes[name])
         if "phase" in changes:

@@ -60,6 +60,7 @@ class Delivery:
     forged: bool = False
     tries: int = 0
     settled: Callable[[], object] = lambda: None
+    headers: Callable[[int, bytes], Mapping[str, str]] | None = None  #: None: Standard Webhooks
 
 
 class Courier:
@@ -89,25 +90,27 @@ class Courier:
         again = Delivery(**vars(delivery) | {"tries": delivery.tries + 1})
         self.send(again, RETRY_SECONDS[delivery.tries])
 
-    def _post(self, delivery: Delivery) -> bool:
-        timestamp = int(time.time())
+    def _proof(self, delivery: Delivery, timestamp: int) -> Mapping[str, str]:
         secret = FORGED_SECRET if delivery.forged else self._secret
-        headers = {
-            "content-type": "application/json",
-            "user-agent": "simulator",
+        return {
             "webhook-id": delivery.message_id,
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign(secret, delivery.message_id, timestamp, delivery.body),
         }
+
+    def _post(self, delivery: Delivery) -> bool:
+        timestamp = int(time.time())
+        proof = delivery.headers(timestamp, delivery.body) if delivery.headers else self._proof(delivery, timestamp)
+        headers = {"content-type": "application/json", "user-agent": "simulator", **proof}
         self._count("webhooks")
         try:
-            return _call(delivery.url, delivery.body, headers) < HTTPStatus.BAD_REQUEST
+            return call(delivery.url, delivery.body, headers) < HTTPStatus.BAD_REQUEST
         except (OSError, HTTPException) as unreachable:
             log.info("webhook to %s failed: %s", delivery.url, unreachable)
             return False
 
 
-def _call(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+def call(url: str, body: bytes, headers: Mapping[str, str]) -> int:
     """The status of the answer; a redirect is not followed."""
     place = urlsplit(url)
     kind = HTTPSConnection if place.scheme == "https" else HTTPConnection

@@ -25,6 +25,7 @@ from pipeline.services import Services, build
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from tests import servers
+from tests.told import settings_told
 
 NOWHERE = "127.0.0.1:1"  # where nobody listens: a question to it fails at once
 MODEL = "replicate/seedance-1-pro-fast"
@@ -262,14 +263,14 @@ def world(
     """Services on these servers; what is not given is away. ``more`` are settings."""
     carrier = KeepingCarrier()
     services = build(_settings(database_url, valkey_url, s3, simulator, more), carrier)
-    line = Line(services.providers["replicate"])
+    lines = {name: Line(adapter) for name, adapter in services.providers.items()}
     # Clients of S3 are slow to make: all worlds of a session share the first.
     storage = _STORAGES.setdefault(services.storage.endpoint_url, services.storage)
-    services = replace(services, providers={"replicate": cast("Provider", line)}, storage=storage)
+    services = replace(services, providers=cast("dict[str, Provider]", lines), storage=storage)
     if simulator:
         requests.post(f"{simulator.url}/_sim/reset", timeout=10).raise_for_status()
     try:
-        yield World(services, carrier, owner(services.store, "studio"), line, simulator)
+        yield World(services, carrier, owner(services.store, "studio"), lines["replicate"], simulator)
     finally:
         services.close()
 
@@ -300,4 +301,4 @@ def _settings(
         "replicate_api_token": simulator.token if simulator else "r8_nobody",
         "replicate_webhook_secret": simulator.webhook_secret if simulator else "",
     }
-    return Settings(**{**known, **more})
+    return settings_told({**known, **more})

@@ -20,6 +20,7 @@ from pipeline.domain.job import JobState
 from pipeline.domain.member import Member
 from pipeline.services import Services, build
 from pipeline.settings import Settings
+from tests.told import settings_told
 
 SECRET_KEY = "a secret of thirty-two characters or more"
 FILES_URL = "http://127.0.0.1:1"
@@ -59,16 +60,16 @@ class RecordingCarrier:
 
 def settings(**more: Any) -> Settings:
     """Settings of an API whose servers are away, unless ``more`` says where they are."""
-    away = Settings(
-        database_url=f"postgresql+psycopg2://nobody:secret-of-postgres@{NOWHERE}/nothing",
-        redis_url=f"redis://:secret-of-redis@{NOWHERE}/0",
-        s3_endpoint_url=FILES_URL,
-        s3_access_key_id="access",
-        s3_secret_access_key="secret-of-s3",
-        secret_key=SECRET_KEY,
-        replicate_api_token="r8_token",
-    )
-    return replace(away, **more)
+    away = {
+        "database_url": f"postgresql+psycopg2://nobody:secret-of-postgres@{NOWHERE}/nothing",
+        "redis_url": f"redis://:secret-of-redis@{NOWHERE}/0",
+        "s3_endpoint_url": FILES_URL,
+        "s3_access_key_id": "access",
+        "s3_secret_access_key": "secret-of-s3",
+        "secret_key": SECRET_KEY,
+        "replicate_api_token": "r8_token",
+    }
+    return settings_told({**away, **more})
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import base64
 import os
 import secrets
 import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from cli.stack.server import ROOT
 
 SETTLE_ABSENT_AFTER_SECONDS = "20"  # the simulator lists a prediction at once; nobody wants to wait for minutes
 LOOPBACK = "127.0.0.1,localhost"
+#: Where in the simulator a provider is, when not under its own name.
+PLACES = {"replicate": ""}
+#: Whoever signs webhooks with a secret that the customer knows; the others' keys are asked for, or there is none.
+SHARED_SECRETS = frozenset({"replicate", "kling", "bfl"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +75,21 @@ def complete(known: Mapping[str, str], addresses: Addresses, folder: Path) -> di
     }
 
 
+def key_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Where each provider of the catalogue has its key, by the provider's name."""
+    folder = Path(environment.get("CATALOGUE_DIR") or ROOT / "pipeline" / "catalogue")
+    accounts = (tomllib.loads(file.read_text())["account"] for file in sorted(folder.glob("*.toml")))
+    return {account["provider"]: account["key_variable"] for account in accounts}
+
+
 def has_provider(environment: Mapping[str, str]) -> bool:
     """Whether the caller brought a key of a provider: then nothing is simulated."""
-    return bool(environment.get("REPLICATE_API_TOKEN") or environment.get("REPLICATE_ACCOUNTS"))
+    keys = key_variables(environment)
+    return any(environment.get(name) for name in (*keys.values(), *(f"{_prefix(each)}_ACCOUNTS" for each in keys)))
+
+
+def _prefix(provider: str) -> str:
+    return provider.upper().replace("-", "_")
 
 
 def provider(known: Mapping[str, str], addresses: Addresses, folder: Path) -> dict[str, str]:
@@ -82,17 +99,17 @@ def provider(known: Mapping[str, str], addresses: Addresses, folder: Path) -> di
     """
     if has_provider(known):
         return {}
-    token = secrets.token_hex(16)
     webhook_secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+    keys = {name: secrets.token_hex(16) for name in key_variables(known)}
     return {
         "SETTLE_ABSENT_AFTER_SECONDS": SETTLE_ABSENT_AFTER_SECONDS,
         "PUBLIC_URL": addresses.api_url,
-        "REPLICATE_API_TOKEN": token,
-        "REPLICATE_BASE_URL": addresses.simulator_url,
-        "REPLICATE_WEBHOOK_SECRET": webhook_secret,
+        **{variable: keys[name] for name, variable in key_variables(known).items()},
+        **{f"{_prefix(name)}_BASE_URL": f"{addresses.simulator_url}{PLACES.get(name, f'/{name}')}" for name in keys},
+        **{f"{_prefix(name)}_WEBHOOK_SECRET": webhook_secret for name in keys if name in SHARED_SECRETS},
         "SIMULATOR_HOST": "127.0.0.1",
         "SIMULATOR_PORT": str(addresses.simulator),
         "SIMULATOR_DIR": str(folder / "simulator"),
-        "SIMULATOR_TOKENS": token,
+        "SIMULATOR_TOKENS": ",".join(keys.values()),
         "SIMULATOR_WEBHOOK_SECRET": webhook_secret,
     }

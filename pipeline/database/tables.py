@@ -180,6 +180,8 @@ attempts = Table(
     Column("seed", BigInteger),
     # What we send, word for word: together with the model it is the marker by which a lost prediction is known again.
     Column("input", _JSON, nullable=False),
+    # Where it was ordered, in the provider's words: it is asked for there, whatever the catalogue says by then.
+    Column("endpoint", Text, nullable=False, server_default=text("''")),
     Column("state", Text, nullable=False),
     Column("live", Boolean, nullable=False, server_default=text("true")),
     Column("estimate_cents", Integer, nullable=False),

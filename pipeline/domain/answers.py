@@ -48,11 +48,15 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True)
 class Working:
-    """Not finished. ``progress`` is 0..100 or unknown; ``queued`` while the provider holds it back."""
+    """Not finished. ``progress`` is 0..100 or unknown; ``queued`` while the provider holds it back.
+
+    ``unsigned`` when nobody vouches for it: it names the prediction, and is a reason to look, no more.
+    """
 
     prediction_id: str | None = None
     progress: int | None = None
     queued: bool = False
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

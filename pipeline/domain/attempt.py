@@ -19,17 +19,35 @@ def attempt_id(asset_id: UUID, number: int) -> UUID:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What was bought, as its provider has to be asked about it; ``receipt`` is what it said when it took the order."""
+
+    id: str
+    endpoint: str = ""
+    receipt: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """An attempt as a step sees it. ``input`` is what we send, word for word; with the model it is the marker."""
 
     id: UUID
     number: int
     model: str
+    endpoint: str
     input: Mapping[str, Any]
+    receipt: Mapping[str, Any]  #: what the provider has said of it last
     prediction_id: str | None
     outputs: tuple[str, ...]
     estimate_cents: int
     intent_at: datetime
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """What the provider has to be asked about; None while nobody knows its id."""
+        if self.prediction_id is None:
+            return None
+        return Prediction(id=self.prediction_id, endpoint=self.endpoint, receipt=self.receipt)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +63,7 @@ class NewAttempt:
     model: str
     prompt: str
     seed: int | None
+    endpoint: str
     input: Mapping[str, Any]
     estimate_cents: int
 

@@ -149,6 +149,7 @@ def _contradictions(model: Model) -> Iterator[str]:
         yield from (f"mode {mode} needs inputs.{name}" for name in INPUTS_OF_MODE[mode] if name not in inputs)
     yield from (f"legacy_paths.{mode} is no mode of it" for mode in model.legacy_paths if mode not in model.modes)
     yield from (f"only.{mode} is no mode of it" for mode in model.only if mode not in model.modes)
+    yield from (f"endpoints.{mode} is no mode of it" for mode in model.endpoints if mode not in model.modes)
 
 
 def _limits_that_clash(model: Model) -> Iterator[str]:
@@ -168,7 +169,7 @@ def _shapes_that_clash(model: Model) -> Iterator[str]:
         yield "aspect_ratio.from_image needs inputs.image"
     if shapes.field and not shapes.values:
         yield "aspect_ratio.field needs aspect_ratio.values"
-    if not shapes.allowed and not ORDERABLE_MODES.isdisjoint(model.modes):
+    if model.kind == "video" and not shapes.allowed and not ORDERABLE_MODES.isdisjoint(model.modes):
         yield "no aspect ratio is allowed"
     if model.inputs.references and "references" not in model.modes:
         yield "inputs.references needs mode references"

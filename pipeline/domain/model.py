@@ -2,7 +2,7 @@
 
 from datetime import date
 from decimal import ROUND_CEILING, Decimal
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from pipeline.domain.rows import (
     AspectRatios,
     Dial,
     Inputs,
+    Kind,
     Lengths,
     Mode,
     Narrowing,
@@ -32,13 +33,14 @@ class Model(Row):
     slug: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     title: str
     provider_model: str
+    endpoints: dict[Mode, str] = Field(default={})  #: where a mode is ordered, when that is not the provider_model
     version: str | None = None
-    kind: Literal["video"] = "video"
+    kind: Kind = "video"
     modes: tuple[Mode, ...] = Field(min_length=1)
     prompt_field: str = "prompt"  #: empty: the model takes no words
-    aspect_ratio: AspectRatios
-    duration: Lengths
-    resolution: Resolutions
+    aspect_ratio: AspectRatios = AspectRatios()
+    duration: Lengths = Lengths(strategy="input", field="", seconds=(1,))
+    resolution: Resolutions = Resolutions(default="", allowed=("",))
     fps: Dial | None = None
     motion: Dial | None = None
     steps: Dial | None = None
@@ -54,6 +56,10 @@ class Model(Row):
     polling: Polling
     output_life_seconds: Positive
     legacy_paths: dict[Mode, str] = Field(default={})
+    verified: bool = True  #: False: what the row says of the model's inputs was seen at second hand only
+    checked: date | None = None
+    sunset: date | None = None  #: the provider withdraws it on that day
+    successor: str | None = None  #: the key of the model to take then
     retired: date | None = None
 
     @property
@@ -86,7 +92,11 @@ class Model(Row):
         """The length to ask for, so that the target is served. Raises UnsupportedDuration above the longest."""
         return self.lengths(mode).asked(target_seconds, buffer)
 
-    def price_cents(self, asked_seconds: Seconds, resolution: str | None = None) -> int:
+    def endpoint(self, mode: Mode) -> str:
+        """Where this mode is ordered, in the provider's words."""
+        return self.endpoints.get(mode, self.provider_model)
+
+    def price_cents(self, asked_seconds: Seconds, resolution: str | None = None, *, characters: int = 0) -> int:
         """The price in whole US cents, rounded up. Raises UnsupportedDuration for a length it never makes."""
         fitting = (line for line in self.price.lines if line.fits(asked_seconds, resolution or self.resolution.default))
         line = next(fitting, None)
@@ -94,7 +104,7 @@ class Model(Row):
             raise UnsupportedDuration(
                 f"{self.key} has no price for {asked_seconds:g} s: ask for {self.duration.allowed}."
             )
-        times = Decimal(str(asked_seconds)) if line.per == "second" else Decimal(1)
+        times = {"second": Decimal(str(asked_seconds)), "character": Decimal(characters), "clip": Decimal(1)}[line.per]
         return int((line.cents * times).to_integral_value(ROUND_CEILING))
 
     def document(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pipeline.domain.catalogue import Catalogue
 from pipeline.domain.errors import FieldError, OverBudget
 from pipeline.domain.fit import mode_of, model_for, not_yet, refusal, unfit
 from pipeline.domain.model import Model
-from pipeline.domain.rows import Input, Seconds
+from pipeline.domain.rows import Input, Mode, Seconds
 from pipeline.domain.spec import JobSpec, SceneSpec
 
 
@@ -31,6 +31,7 @@ class Shot:
     image_url: str | None
     reference_image_urls: tuple[str, ...]
     estimate_cents: int
+    mode: Mode = "text"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,7 @@ def _shot(spec: JobSpec, index: int, scene: SceneSpec, model: Model, buffer: flo
         image_url=scene.image_url,
         reference_image_urls=scene.reference_image_urls,
         estimate_cents=model.price_cents(asked_seconds),
+        mode=mode_of(scene),
     )
 
 

@@ -15,6 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pipeline.domain.errors import UnsupportedDuration
 
 Mode = Literal["text", "image", "references", "first_last_frame", "video", "lip_sync", "character"]
+#: What a model makes: clips, keyframes, narrations, or words about pictures.
+Kind = Literal["video", "image", "audio", "text"]
 Bucket = Literal["create", "daily", "status"]
 Seconds = int | float
 
@@ -96,6 +98,7 @@ class Account(Row):
 
     name: str = Field(min_length=1)
     provider: str = Field(pattern=r"^[a-z0-9-]+$")
+    key_variable: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$")  #: where its users keep its key
     base_url: str = Field(pattern=r"^https?://[^/]+$")
     max_in_flight: int = Field(default=3, gt=0)
     min_in_flight: int = Field(default=1, gt=0)  #: what is learned never goes below
@@ -103,9 +106,10 @@ class Account(Row):
     windows: dict[Bucket, Window]
     busy: tuple[BusySign, ...] = Field(default=(BusySign(status=429),), min_length=1)
     blocked_default_seconds: Positive
-    settle: Settle
+    settle: Settle | None = None  #: None where nothing ever proves that an order did not arrive
     lists: bool = False
     reports: bool = False
+    hosts: dict[str, str] = Field(default={})  #: other addresses of the provider's, by what they are for
 
 
 def _sent_as_it_is(values: Any) -> Any:
@@ -224,10 +228,10 @@ class Inputs(Row):
 
 
 class Price(Row):
-    """One line of the price list: US cents per second or per clip, for one resolution and length or for all."""
+    """One line of the price list: US cents per second, clip (or picture) or character, for one resolution or all."""
 
     cents: Cents
-    per: Literal["second", "clip"]
+    per: Literal["second", "clip", "character"]
     resolution: str | None = None
     seconds: Seconds | None = None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.domain.answers import Accepted, Busy, Finished, Refused, Silent, Unknown, Working
+from pipeline.domain.attempt import Prediction
 from pipeline.domain.rows import BusySign
 
 Submitted = Accepted | Finished | Refused | Busy | Silent | Unknown
@@ -24,14 +25,17 @@ class Credentials:
     base_url: str
     token: str = field(repr=False)
     busy: tuple[BusySign, ...] = (BusySign(status=429),)
+    hosts: Mapping[str, str] = field(default_factory=dict)  #: other addresses of the provider's, by what they are for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """What is bought: the whole ``input`` word for word, our seed in it being the marker of the attempt."""
 
-    model: str  #: ``owner/name``
+    model: str  #: the provider's own name for it, ``owner/name`` at Replicate
     input: Mapping[str, Any]
+    endpoint: str = ""  #: where this mode of the model is ordered, in the provider's words; empty: its model says it
+    marker: str = ""  #: our own id of the attempt, for providers that take one
     version: str | None = None  #: only for models that the provider does not keep current itself
     webhook_url: str | None = field(default=None, repr=False)  #: its path is a secret
     cancel_after_seconds: int | None = None  #: the provider's own deadline, should we lose sight of the order
@@ -77,11 +81,29 @@ class Forged:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hint:
+    """News that nobody signed: believed as far as its secret address goes, so the prediction is asked for itself."""
+
+    webhook_id: str
+    prediction_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenge:
+    """The provider makes sure that the address is ours: it wants this document back."""
+
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fetched:
     """A provider's file, whole by its stated length and on our disk; not yet proven to be playable."""
 
     size_bytes: int
     sha256: str
+
+
+Webhook = WebhookNews | Hint | Challenge | Forged
 
 
 class Provider(Protocol):
@@ -93,12 +115,12 @@ class Provider(Protocol):
         """Send the paying request exactly once, on a connection of its own."""
         ...
 
-    def status(self, prediction_id: str) -> Status:
+    def status(self, prediction: Prediction) -> Status:
         """Ask what became of a prediction; free, and tried again when it fails in transit."""
         ...
 
-    def cancel(self, prediction_id: str) -> Status:
-        """Ask the provider to stop; the answer is what the prediction has become."""
+    def cancel(self, prediction: Prediction) -> Status:
+        """Ask the provider to stop, where it can be asked; the answer is what the prediction has become."""
         ...
 
     def find(self, order: Order, since: datetime) -> Found | Busy | Silent:
@@ -114,13 +136,11 @@ class Provider(Protocol):
         ...
 
     def webhook_secret(self) -> str | Busy | Silent:
-        """Fetch the key that the provider signs its webhooks with."""
+        """Fetch the key that the provider signs its webhooks with; empty where it signs nothing."""
         ...
 
-    def read_webhook(
-        self, headers: Mapping[str, str], body: bytes, *, secret: str, now: datetime
-    ) -> WebhookNews | Forged:
-        """Check a webhook's signature over its raw bytes, then read it."""
+    def read_webhook(self, headers: Mapping[str, str], body: bytes, *, secret: str, now: datetime) -> Webhook:
+        """Check a webhook's signature over its raw bytes, where there is one, then read it."""
         ...
 
     def download(self, url: str, path: Path, *, max_bytes: int) -> Fetched | Refused | Silent:

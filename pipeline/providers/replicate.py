@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from pipeline.domain.answers import Accepted, Busy, Finished, Refused, Silent, Unknown
+from pipeline.domain.attempt import Prediction
 from pipeline.providers import download as downloads
 from pipeline.providers import signature
 from pipeline.providers.http import (
@@ -58,13 +59,13 @@ class Replicate:
             return with_verdict_on_content(answer)
         return answer or _bought(reply)
 
-    def status(self, prediction_id: str) -> Status:
+    def status(self, prediction: Prediction) -> Status:
         """Ask for one prediction; a 404 is ``Refused(code="lost")``."""
-        return self._look("GET", prediction_id, "")
+        return self._look("GET", prediction.id, "")
 
-    def cancel(self, prediction_id: str) -> Status:
+    def cancel(self, prediction: Prediction) -> Status:
         """Cancel a prediction; the answer is what it has become, which may be ``Finished``."""
-        return self._look("POST", prediction_id, "/cancel")
+        return self._look("POST", prediction.id, "/cancel")
 
     def find(self, order: Order, since: datetime) -> Found | Busy | Silent:
         """Read the account's list back to ``since`` for predictions of this model with this very input."""

@@ -16,6 +16,7 @@ from pipeline.providers.protocol import Provider
 from pipeline.start import start
 from tests import servers
 from tests.builders import Line, World, world
+from tests.told import operator_says
 
 pytestmark = pytest.mark.requirement("R64")
 MAIN, STUDIO = "replicate", "replicate-studio"
@@ -69,16 +70,15 @@ class Studio:
     def without(self, account: str) -> World:
         """The same world after the operator took an account away."""
         services = self.world.services
-        settings = replace(services.settings, replicate_accounts={})
         providers = {name: each for name, each in services.providers.items() if name != account}
-        return replace(self.world, services=replace(services, settings=settings, providers=providers))
+        return replace(self.world, services=replace(operator_says(services, accounts={}), providers=providers))
 
 
 @pytest.fixture
 def studio(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator) -> Iterator[Studio]:
     settings: dict[str, Any] = {**TOKENS, "replicate_max_in_flight": 2}
     with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running, **settings) as built:
-        adapters = accounts.adapters(built.services.settings, built.services.catalogue)
+        adapters = accounts.adapters(built.services.provider_settings, built.services.catalogue)
         lines = {name: Line(adapter) for name, adapter in adapters.items()}
         services = replace(built.services, providers=cast("dict[str, Provider]", lines))
         yield Studio(replace(built, services=services), lines)

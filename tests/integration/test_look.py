@@ -12,6 +12,7 @@ from pipeline.database.engine import connect
 from pipeline.database.timings import Lately, Timings
 from pipeline.domain.answers import Busy, Finished, Reason, Refused, Silent
 from pipeline.domain.asset import State
+from pipeline.domain.attempt import Prediction
 from pipeline.providers.protocol import Survey
 from pipeline.render import Verdict, step
 from pipeline.start import start
@@ -233,8 +234,8 @@ def test_a_provider_that_does_not_tell_how_long_it_took_is_timed_by_us(here: Wor
     eventually(lambda: here.sold()[0]["status"] == "succeeded")
     read = here.services.provider("replicate").status
 
-    def untimed(prediction_id: str) -> Finished:
-        told = read(prediction_id)
+    def untimed(prediction: Prediction) -> Finished:
+        told = read(prediction)
         assert isinstance(told, Finished)
         return replace(told, render_seconds=None)
 

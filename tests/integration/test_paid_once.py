@@ -261,7 +261,7 @@ def test_an_emptied_redis_lets_no_prediction_too_many_through(here: World) -> No
 @pytest.mark.requirement("R55")
 def test_a_provider_that_refuses_connections_costs_no_attempts_and_is_asked_ever_more_rarely(here: World) -> None:
     asset_id = here.clip()
-    nowhere = replace(here.services.settings, replicate_base_url=f"http://{NOWHERE}")
+    nowhere = here.services.settings
     with world(nowhere.database_url, valkey_url=nowhere.redis_url) as elsewhere:
         waits = []
         for _ in range(4):

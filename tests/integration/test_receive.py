@@ -20,6 +20,7 @@ from pipeline.services import Services
 from tests import servers
 from tests.builders import Killed, World, killed, world
 from tests.integration.simulator_process import Letter, Mailbox
+from tests.told import operator_says
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def hand_on(services: Services, letter: Letter, **other: Any) -> bool:
     """Take a webhook in as the API does."""
     _, _, provider, attempt_id, proof = letter.path.split("/")
     given = {"provider": provider, "attempt_id": attempt_id, "mac": proof, "headers": letter.headers}
-    return webhook(services, **{**given, "body": letter.body.encode(), **other})
+    return webhook(services, **{**given, "body": letter.body.encode(), **other}) is not None
 
 
 def untouched(here: World, asset_id: UUID) -> tuple[Any, ...]:
@@ -199,7 +200,7 @@ def test_a_webhook_that_comes_when_all_is_over_changes_nothing(here: World, mail
 
 @pytest.mark.requirement("R53")
 def test_without_a_secret_of_the_operators_the_provider_is_asked_for_it_once(here: World, mailbox: Mailbox) -> None:
-    trusting = replace(here.services, settings=replace(here.services.settings, replicate_webhook_secret=""))
+    trusting = operator_says(here.services, webhook_secret="")
     asset_id = here.clip()
     step(trusting, asset_id)
     assert hand_on(trusting, letter_about(here, mailbox, asset_id))
@@ -236,7 +237,7 @@ def test_a_webhook_about_an_attempt_that_is_gone_changes_nothing(here: World, ma
 def test_a_signature_that_fails_makes_us_ask_for_a_newer_secret_at_most_once_a_minute(
     here: World, mailbox: Mailbox
 ) -> None:
-    trusting = replace(here.services, settings=replace(here.services.settings, replicate_webhook_secret=""))
+    trusting = operator_says(here.services, webhook_secret="")
     trusting.signing_secrets["replicate"] = ("whsec_b2xkIHNlY3JldCBvZiBsYXN0IHllYXI=", trusting.now())
     asset_id = here.clip()
     step(trusting, asset_id)
@@ -251,7 +252,7 @@ def test_a_signature_that_fails_makes_us_ask_for_a_newer_secret_at_most_once_a_m
 
 @pytest.mark.requirement("R53")
 def test_while_the_secret_is_not_to_be_had_the_provider_is_told_to_come_again(here: World, mailbox: Mailbox) -> None:
-    trusting = replace(here.services, settings=replace(here.services.settings, replicate_webhook_secret=""))
+    trusting = operator_says(here.services, webhook_secret="")
     asset_id = here.clip()
     step(trusting, asset_id)
     letter = letter_about(here, mailbox, asset_id)

@@ -16,6 +16,7 @@ import requests
 import tenacity
 
 from pipeline.domain.answers import Accepted, Busy, Finished, Reason, Refused, Silent, Unknown, Working
+from pipeline.domain.attempt import Prediction
 from pipeline.media import Media
 from pipeline.providers.protocol import Credentials, Fetched, Found, Order, Status, WebhookNews
 from pipeline.providers.replicate import Replicate
@@ -69,7 +70,7 @@ def paid(simulator: servers.Simulator) -> int:
     stop=tenacity.stop_after_delay(20),
 )
 def awaited(replicate: Replicate, prediction_id: str) -> Status:
-    return replicate.status(prediction_id)
+    return replicate.status(Prediction(id=prediction_id))
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def test_the_webhooks_tell_the_whole_story_and_are_signed_with_the_fetched_secre
         assert news.prediction_id == prediction_id
         if isinstance(news.answer, Finished):
             break
-    assert news.answer == replicate.status(prediction_id)
+    assert news.answer == replicate.status(Prediction(id=prediction_id))
 
 
 @pytest.mark.requirement("R53")
@@ -191,7 +192,7 @@ def test_an_order_is_found_behind_a_hundred_later_ones(replicate: Replicate, sta
 @pytest.mark.requirement("R56")
 def test_a_cancelled_prediction_stays_cancelled(replicate: Replicate) -> None:
     prediction_id = bought(replicate, order("never ends [[sim: stall]]"))
-    for answer in (replicate.cancel(prediction_id), replicate.status(prediction_id)):
+    for answer in (replicate.cancel(Prediction(id=prediction_id)), replicate.status(Prediction(id=prediction_id))):
         assert isinstance(answer, Refused)
         assert (answer.code, answer.retryable) == ("provider_cancelled", True)
 
@@ -200,7 +201,7 @@ def test_a_cancelled_prediction_stays_cancelled(replicate: Replicate) -> None:
 def test_a_prediction_that_was_finished_before_the_cancel_is_kept(replicate: Replicate) -> None:
     prediction_id = bought(replicate, order())
     awaited(replicate, prediction_id)
-    assert isinstance(replicate.cancel(prediction_id), Finished)
+    assert isinstance(replicate.cancel(Prediction(id=prediction_id)), Finished)
 
 
 @pytest.mark.requirement("R10")
@@ -257,15 +258,15 @@ def test_a_deadline_of_ours_is_kept_by_the_provider(replicate: Replicate, simula
 @pytest.mark.requirement("R16")
 def test_a_poll_that_is_dropped_twice_is_still_answered(replicate: Replicate) -> None:
     prediction_id = bought(replicate, order("a lighthouse [[sim: stall poll=502 requests=2]]"))
-    assert isinstance(replicate.status(prediction_id), Working)
+    assert isinstance(replicate.status(Prediction(id=prediction_id)), Working)
 
 
 @pytest.mark.requirement("R06")
 def test_progress_is_read_from_the_logs(replicate: Replicate) -> None:
     prediction_id = bought(replicate, order("slowly [[sim: seconds=1]]"))
-    seen = [replicate.status(prediction_id)]
+    seen = [replicate.status(Prediction(id=prediction_id))]
     while not isinstance(seen[-1], Finished):
-        seen.append(replicate.status(prediction_id))
+        seen.append(replicate.status(Prediction(id=prediction_id)))
     shown = [answer.progress for answer in seen if isinstance(answer, Working) and answer.progress]
     assert shown
     assert shown == sorted(shown)

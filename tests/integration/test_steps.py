@@ -58,6 +58,7 @@ def intent(hold: Hold, number: int = 1) -> NewAttempt:
         job_id=hold.member.job_id,
         provider=hold.provider,
         account=hold.account,
+        endpoint="bytedance/seedance-1-pro",
         model=hold.model,
         prompt="a lighthouse",
         seed=7,

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from pipeline.domain.answers import Accepted, Busy, Finished, Reason, Refused, Silent, Unknown
+from pipeline.domain.attempt import Prediction
 from pipeline.providers import PROVIDERS, http, wire
 from pipeline.providers.protocol import Credentials, Order
 from pipeline.providers.replicate import Replicate
@@ -66,7 +67,7 @@ def test_an_order_for_an_official_model_goes_to_the_models_path(replicate: Repli
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/"])
 def test_the_address_of_an_account_may_end_with_the_version_or_not(server: Server, ending: str) -> None:
     server.plays(answer(200, prediction()))
-    Replicate(Credentials(base_url=server.url + ending, token=TOKEN)).status(PREDICTION_ID)
+    Replicate(Credentials(base_url=server.url + ending, token=TOKEN)).status(Prediction(id=PREDICTION_ID))
     assert server.seen[0].path == f"/v1/predictions/{PREDICTION_ID}"
 
 
@@ -231,7 +232,7 @@ def test_a_429_is_busy_for_as_long_as_it_says(
     server.plays(scripted)
     busy = Busy(reason=Reason.BLOCKED, wait_seconds=wait)
     assert replicate.submit(ORDER) == busy
-    assert replicate.status(PREDICTION_ID) == busy
+    assert replicate.status(Prediction(id=PREDICTION_ID)) == busy
     assert len(server.seen) == 2
 
 
@@ -240,7 +241,7 @@ def test_the_token_shows_nowhere(server: Server, nobody: str) -> None:
     adapter = Replicate(credentials)
     server.plays(answer(401, {"detail": f"the token {TOKEN} is not known"}))
     lost = Replicate(Credentials(base_url=nobody, token=TOKEN))
-    for shown in (credentials, adapter, adapter.submit(ORDER), adapter.status("x"), lost.submit(ORDER)):
+    for shown in (credentials, adapter, adapter.submit(ORDER), adapter.status(Prediction(id="x")), lost.submit(ORDER)):
         assert TOKEN not in repr(shown)
 
 

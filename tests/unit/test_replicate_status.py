@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.domain.answers import Finished, Refused, Silent, Working
+from pipeline.domain.attempt import Prediction
 from pipeline.providers.replicate import Replicate
 from tests.replicate_server import PREDICTION_ID, Scripted, Server, answer, prediction
 
@@ -61,7 +62,7 @@ def test_a_prediction_in_progress_is_working(
     replicate: Replicate, server: Server, document: dict[str, Any], expected: Working
 ) -> None:
     server.plays(answer(200, document))
-    assert replicate.status(PREDICTION_ID) == expected
+    assert replicate.status(Prediction(id=PREDICTION_ID)) == expected
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_succeeded_prediction_is_finished_with_its_links(
     replicate: Replicate, server: Server, output: Any, links: tuple[str, ...]
 ) -> None:
     server.plays(answer(200, prediction(status="succeeded", output=output, metrics={"predict_time": 61.2})))
-    got = replicate.status(PREDICTION_ID)
+    got = replicate.status(Prediction(id=PREDICTION_ID))
     assert isinstance(got, Finished)
     assert got.outputs == links
     assert got.raw["metrics"] == {"predict_time": 61.2}
@@ -103,14 +104,14 @@ def test_a_prediction_that_came_to_nothing_is_refused(
     replicate: Replicate, server: Server, document: dict[str, Any], code: str, *, retryable: bool
 ) -> None:
     server.plays(answer(200, document))
-    got = replicate.status(PREDICTION_ID)
+    got = replicate.status(Prediction(id=PREDICTION_ID))
     assert isinstance(got, Refused)
     assert (got.code, got.retryable) == (code, retryable)
 
 
 def test_a_prediction_that_the_provider_does_not_know_is_lost(replicate: Replicate, server: Server) -> None:
     server.plays(answer(404, {"detail": "The requested resource could not be found."}))
-    got = replicate.status(PREDICTION_ID)
+    got = replicate.status(Prediction(id=PREDICTION_ID))
     assert isinstance(got, Refused)
     assert (got.code, got.retryable) == ("lost", True)
 
@@ -130,7 +131,7 @@ def test_a_question_that_is_not_answered_is_silent_and_the_prediction_lives_on(
     replicate: Replicate, server: Server, scripted: Scripted
 ) -> None:
     server.plays(scripted)
-    assert isinstance(replicate.status(PREDICTION_ID), Silent)
+    assert isinstance(replicate.status(Prediction(id=PREDICTION_ID)), Silent)
     assert len(server.seen) == 1
 
 
@@ -144,9 +145,9 @@ def test_a_question_that_fails_in_transit_is_asked_three_times(
     replicate: Replicate, server: Server, slept: list[float], hiccup: Scripted
 ) -> None:
     server.plays(hiccup, hiccup, answer(200, prediction(status="processing")))
-    assert replicate.status(PREDICTION_ID) == Working(prediction_id=PREDICTION_ID)
+    assert replicate.status(Prediction(id=PREDICTION_ID)) == Working(prediction_id=PREDICTION_ID)
     server.plays(hiccup)
-    assert isinstance(replicate.status(PREDICTION_ID), Silent)
+    assert isinstance(replicate.status(Prediction(id=PREDICTION_ID)), Silent)
     assert len(server.seen) == 6
     assert len(slept) == 4
     assert max(slept) <= 0.5
@@ -154,7 +155,7 @@ def test_a_question_that_fails_in_transit_is_asked_three_times(
 
 def test_a_cancelled_prediction_says_what_it_has_become(replicate: Replicate, server: Server) -> None:
     server.plays(answer(200, prediction(status="canceled")))
-    got = replicate.cancel(PREDICTION_ID)
+    got = replicate.cancel(Prediction(id=PREDICTION_ID))
     assert isinstance(got, Refused)
     assert got.code == "provider_cancelled"
     [seen] = server.seen
@@ -169,4 +170,4 @@ def test_a_field_as_deep_as_a_parser_goes_is_read_too(replicate: Replicate, serv
     deep = b"[" * 900 + b"]" * 900
     whole = json.dumps(prediction(status="failed")).encode()
     server.plays(Scripted(200, b'%s, "%s": %s}' % (whole[:-1], field.encode(), deep)))
-    assert isinstance(replicate.status(PREDICTION_ID), Refused | Working | Silent)
+    assert isinstance(replicate.status(Prediction(id=PREDICTION_ID)), Refused | Working | Silent)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.domain.answers import Busy, Finished, Reason, Refused, Silent, Working
+from pipeline.domain.attempt import Prediction
 from pipeline.providers.protocol import Survey
 from pipeline.providers.replicate import Replicate
 from tests.replicate_server import PREDICTION_ID, Scripted, Server, answer, prediction
@@ -113,6 +114,6 @@ def test_how_long_a_prediction_took_is_told_by_the_providers_own_clock(
     replicate: Replicate, server: Server, completed_at: Any, expected: float | None
 ) -> None:
     server.plays(answer(200, prediction(status="succeeded", output=LINK, completed_at=completed_at)))
-    got = replicate.status(PREDICTION_ID)
+    got = replicate.status(Prediction(id=PREDICTION_ID))
     assert isinstance(got, Finished)
     assert got.render_seconds == expected

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.domain.errors import SettingsError
-from pipeline.settings import Settings, read
+from pipeline.settings import ProviderSettings, Settings, read
 
 NEEDED = {
     "DATABASE_URL": "postgresql+psycopg2://dailies:secret-of-postgres@localhost/dailies",
@@ -18,6 +18,10 @@ def told(**more: str) -> Settings:
     return read(NEEDED | more)
 
 
+def replicate(**more: str) -> ProviderSettings:
+    return told(**more).provider("replicate", key_variable="REPLICATE_API_TOKEN")
+
+
 @pytest.mark.requirement("R64")
 @pytest.mark.parametrize(
     ("text", "accounts"),
@@ -29,7 +33,7 @@ def told(**more: str) -> Settings:
     ],
 )
 def test_accounts_are_told_by_name_and_token(text: str, accounts: dict[str, str]) -> None:
-    assert told(REPLICATE_ACCOUNTS=text).replicate_accounts == accounts
+    assert replicate(REPLICATE_ACCOUNTS=text).accounts == accounts
 
 
 @pytest.mark.requirement("R64")
@@ -39,17 +43,31 @@ def test_accounts_are_told_by_name_and_token(text: str, accounts: dict[str, str]
 )
 def test_accounts_that_make_no_sense_are_refused_without_telling_a_token(text: str) -> None:
     with pytest.raises(SettingsError, match="REPLICATE_ACCOUNTS is not a list like name=token") as refused:
-        told(REPLICATE_ACCOUNTS=text)
+        replicate(REPLICATE_ACCOUNTS=text)
     assert "hush" not in str(refused.value)
 
 
 def test_no_secret_shows_when_settings_are_printed() -> None:
-    printed = repr(told(REPLICATE_API_TOKEN="r8_hush", REPLICATE_ACCOUNTS="studio=r8_hush"))
+    words = {"REPLICATE_API_TOKEN": "r8_hush", "REPLICATE_ACCOUNTS": "studio=r8_hush"}
+    printed = repr(told(**words)) + repr(replicate(**words))
     assert [word for word in ("hush", "secret-of", "k" * 32) if word in printed] == []
 
 
 def test_every_complaint_is_made_at_once() -> None:
     with pytest.raises(SettingsError) as refused:
-        read({"SWEEP_SECONDS": "often", "REPLICATE_MAX_IN_FLIGHT": "1.5", "SECRET_KEY": "short"})
-    wanted = {"SWEEP_SECONDS is not a number", "REPLICATE_MAX_IN_FLIGHT is not a number", "DATABASE_URL is not set"}
-    assert wanted < set(str(refused.value).split("; "))
+        read({"SWEEP_SECONDS": "often", "SECRET_KEY": "short"})
+    assert {"SWEEP_SECONDS is not a number", "DATABASE_URL is not set"} < set(str(refused.value).split("; "))
+
+
+def test_every_complaint_about_a_provider_is_made_at_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        replicate(REPLICATE_MAX_IN_FLIGHT="1.5", REPLICATE_ACCOUNTS="r8_one")
+    complaints = str(refused.value)
+    assert "REPLICATE_MAX_IN_FLIGHT is not a number" in complaints
+    assert "REPLICATE_ACCOUNTS is not a list" in complaints
+
+
+def test_a_provider_is_told_of_under_its_own_name_and_its_key_under_its_users() -> None:
+    words = {"FAL_KEY": "hush", "FAL_MAX_IN_FLIGHT": "7", "REPLICATE_MAX_IN_FLIGHT": "9"}
+    own = told(**words).provider("fal", key_variable="FAL_KEY")
+    assert (own.key, own.max_in_flight) == ("hush", 7)

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 from replicate.prediction import Prediction as SdkPrediction
 
-from simulator.replicate_document import Problem, new_id, progress_logs, throttled, timestamp
-from simulator.replicate_orders import Wishes, spread_factor
+from simulator.replicate.documents import Problem, new_id, progress_logs, throttled, timestamp
+from simulator.replicate.orders import Wishes, spread_factor
 
 
 @pytest.mark.parametrize(("fraction", "percent"), [(0.0, 0), (0.1, 8), (0.5, 48), (0.99, 96), (1.0, 100)])

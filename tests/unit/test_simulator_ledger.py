@@ -8,7 +8,7 @@ from pathlib import Path
 from simulator.faults import Fault
 from simulator.ledger import JsonLines
 from simulator.predictions import Media, Order, Phase, Prediction
-from simulator.replicate import MODELS
+from simulator.replicate.dialect import MODELS
 from simulator.schema import Models
 from simulator.shared_render import COMMENT_BYTES, comment
 

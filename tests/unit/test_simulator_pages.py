@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.predictions import Order
-from simulator.replicate_pages import PAGE_LENGTH, Page
+from simulator.replicate.pages import PAGE_LENGTH, Page
 from tests.unit.test_simulator_ledger import BORN, ORDER
 
 ORDERS = [

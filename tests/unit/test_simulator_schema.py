@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from simulator.replicate import MODELS
+from simulator.replicate.dialect import MODELS
 from simulator.schema import Models, check_input
 
 MODEL_TABLE = Models.read(MODELS)

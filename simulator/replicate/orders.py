@@ -10,7 +10,7 @@ from typing import Any
 
 from simulator.faults import Fault, split_prompt
 from simulator.predictions import Media, Order
-from simulator.replicate_document import bad_version, invalid, new_id, not_found
+from simulator.replicate.documents import bad_version, invalid, new_id, not_found
 from simulator.schema import Complaint, Model, Models, check_input
 from simulator.webhooks import may_be_called
 

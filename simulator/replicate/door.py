@@ -4,7 +4,7 @@ from flask import Response, g, request
 
 from simulator.limits import account_of
 from simulator.parts import Parts
-from simulator.replicate_document import Problem, plain_problem, throttled
+from simulator.replicate.documents import Problem, plain_problem, throttled
 from simulator.stats import Why
 
 COUNTED = {

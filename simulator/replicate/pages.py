@@ -14,7 +14,7 @@ from flask import Blueprint, Response, g, jsonify, request, send_file
 
 from simulator.parts import Parts
 from simulator.predictions import Order
-from simulator.replicate_document import (
+from simulator.replicate.documents import (
     Problem,
     invalid,
     model_document,

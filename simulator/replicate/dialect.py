@@ -17,7 +17,7 @@ from simulator.limits import RetryForm
 from simulator.misbehave import dropped
 from simulator.parts import Parts
 from simulator.predictions import Order, Prediction
-from simulator.replicate_document import (
+from simulator.replicate.documents import (
     Problem,
     document,
     invalid,
@@ -27,8 +27,8 @@ from simulator.replicate_document import (
     plain_problem,
     throttled,
 )
-from simulator.replicate_door import Door, add_rate_headers
-from simulator.replicate_orders import (
+from simulator.replicate.door import Door, add_rate_headers
+from simulator.replicate.orders import (
     Buyer,
     Wishes,
     caption_of,
@@ -38,12 +38,12 @@ from simulator.replicate_orders import (
     prompt_of,
     spread_factor,
 )
-from simulator.replicate_pages import Page, add_pages
+from simulator.replicate.pages import Page, add_pages
 from simulator.schema import Complaint, Model, Models
 from simulator.stats import Why
 from simulator.webhooks import Delivery
 
-MODELS = Path(__file__).with_name("replicate.toml")
+MODELS = Path(__file__).with_name("models.toml")
 
 
 def install(app: Flask, parts: Parts) -> None:

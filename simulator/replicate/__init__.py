@@ -1,0 +1,1 @@
+"""Replicate, as its official client knows it."""
