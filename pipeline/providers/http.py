@@ -92,17 +92,17 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 class Client:
     """The calls of one account: absolute addresses, its authorisation, nothing from the environment."""
 
-    def __init__(self, credentials: Credentials, authorization: str) -> None:
+    def __init__(self, credentials: Credentials, headers: Mapping[str, str]) -> None:
         self.base_url = credentials.base_url.rstrip("/")
         self._signs = credentials.busy
         # A short token is a simulator's, and might be a word of the answer.
         self._secret = credentials.token.encode() if len(credentials.token) >= MIN_SECRET else None
         self._headers = {
-            "Authorization": authorization,
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "Connection": "close",
             "User-Agent": "dailies",
+            **headers,
         }
 
     def pay(self, path: str, document: Mapping[str, Any], headers: Mapping[str, str]) -> Reply | Failed:
@@ -112,9 +112,13 @@ class Client:
         reply = self._call("POST", self.base_url + path, PAYING, headers, body)
         return _marked(reply, [sign for sign in self._signs if sign.calls == "all"])
 
-    def ask(self, method: str, url: str, limits: Limits = ASKING) -> Reply | Failed:
+    def ask(
+        self, method: str, url: str, limits: Limits = ASKING, *, document: Mapping[str, Any] | None = None
+    ) -> Reply | Failed:
         """Make a call that costs nothing; in transit it may fail three times, waiting at most 1 s in all (R16)."""
-        return _marked(_patiently(lambda: self._call(method, url, limits, self._headers)), self._signs)
+        body = None if document is None else json.dumps(document, allow_nan=False).encode()
+        headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
+        return _marked(_patiently(lambda: self._call(method, url, limits, headers, body)), self._signs)
 
     def _call(
         self, method: str, url: str, limits: Limits, headers: Mapping[str, str], body: bytes | None = None
@@ -132,25 +136,52 @@ class Client:
         return Reply(status=response.status_code, headers=response.headers, body=clean, whole=whole)
 
 
-def paying_answer(reply: Reply | Failed) -> Refused | Busy | Silent | Unknown | None:
+@dataclass(frozen=True, kw_only=True)
+class Sign:
+    """What in a provider's answers means this refusal, whatever the status table says; a row of its own table."""
+
+    code: str  #: of ``Refused``
+    says: BusySign
+    retryable: bool = False
+
+
+#: Refusals that are about the account: what it has bought already goes on.
+_OF_THE_ACCOUNT = frozenset({"not_authorised", "no_credit"})
+
+
+def paying_answer(reply: Reply | Failed, signs: Iterable[Sign] = ()) -> Refused | Busy | Silent | Unknown | None:
     """What a paying POST's answer means; None when it is a 2xx whose body decides."""
     if isinstance(reply, Failed):
         return (Unknown if reply.sent else Silent)(message=reply.message, outage=reply.outage)
     if reply.busy:
         return _busy(reply)
+    if refused := _signed(reply, signs):
+        return refused
     verdict = next(paying for statuses, paying, _ in VERDICTS if reply.status in statuses)
     return _answer(verdict, reply)
 
 
-def free_answer(reply: Reply | Failed) -> Refused | Busy | Silent | None:
+def free_answer(reply: Reply | Failed, signs: Iterable[Sign] = ()) -> Refused | Busy | Silent | None:
     """What the answer of any other call means; None when it is a 2xx whose body decides."""
     if isinstance(reply, Failed):
         return Silent(message=reply.message, outage=reply.outage)
     if reply.busy:
         return _busy(reply)
+    if refused := _signed(reply, signs):
+        return Silent(message=refused.message) if refused.code in _OF_THE_ACCOUNT else refused
     verdict = next(free for statuses, _, free in VERDICTS if reply.status in statuses)
     answer = _answer(verdict, reply)
     return Silent(message=answer.message, outage=answer.outage) if isinstance(answer, Unknown) else answer
+
+
+def _signed(reply: Reply, signs: Iterable[Sign]) -> Refused | None:
+    """The refusal of the first sign that an answer bears."""
+    document = reply.document() or {}
+    sign = next((each for each in signs if each.says.fits(reply.status, document)), None)
+    if sign is None:
+        return None
+    raw = {"http_status": reply.status, "error": reply.says()}
+    return Refused(code=sign.code, message=reply.says(), retryable=sign.retryable, raw=raw)
 
 
 def _marked(reply: Reply | Failed, signs: Iterable[BusySign]) -> Reply | Failed:

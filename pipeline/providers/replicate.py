@@ -48,7 +48,7 @@ class Replicate:
     def __init__(self, credentials: Credentials) -> None:
         # Replicate's own SDKs disagree on whether the address ends with the version; both forms are taken.
         host = replace(credentials, base_url=credentials.base_url.rstrip("/").removesuffix("/v1"))
-        self._client = Client(host, authorization=f"Bearer {credentials.token}")
+        self._client = Client(host, {"Authorization": f"Bearer {credentials.token}"})
 
     def submit(self, order: Order) -> Submitted:
         """Buy a prediction: exactly one POST; what can't be read as a clear answer is ``Unknown``."""

@@ -35,7 +35,7 @@ def signs(rows: str) -> tuple[BusySign, ...]:
 
 def told(server: Server, rows: str, scripted: Scripted) -> tuple[Answer | None, Answer | None]:
     """What an account with these rows makes of that answer: after an order, and after a question."""
-    client = Client(Credentials(base_url=server.url, token=TOKEN, busy=signs(rows)), authorization="Bearer key")
+    client = Client(Credentials(base_url=server.url, token=TOKEN, busy=signs(rows)), {"Authorization": "Bearer key"})
     server.plays(scripted)
     return paying_answer(client.pay("/v1/orders", {}, {})), free_answer(client.ask("GET", f"{server.url}/v1/orders/1"))
 
@@ -169,7 +169,7 @@ def test_only_5xx_and_what_went_wrong_on_the_way_is_the_providers_failing(
 def test_an_order_that_found_nobody_is_an_outage_and_one_that_we_misaddressed_is_not(
     base_url: str, *, outage: bool
 ) -> None:
-    client = Client(Credentials(base_url=base_url, token=TOKEN), authorization="Bearer key")
+    client = Client(Credentials(base_url=base_url, token=TOKEN), {"Authorization": "Bearer key"})
     ordered = paying_answer(client.pay("/v1/orders", {}, {}))
     assert isinstance(ordered, Silent)
     assert ordered.outage == outage

@@ -9,6 +9,7 @@ ACCOUNT = """
 [account]
 name = "acme"
 provider = "acme"
+key_variable = "ACME_KEY"
 base_url = "https://api.acme.example"
 max_in_flight = 2
 blocked_default_seconds = 15
