@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bench import figures, measures
+from bench import figures, measures, overhead
 from bench.arena import Case, Contender
 from bench.contenders.countdown_only import COUNTDOWN_ONLY
 from bench.contenders.ours import Ours, ours
@@ -56,7 +56,9 @@ def few_slots(*, webhooks: bool) -> list[Figure]:
 def many_slots() -> list[Figure]:
     """Ours over twenty slots, with webhooks and then without; and with more workers."""
     with ours(WIDE) as it:
-        found = _told(it.run(WIDE), WIDE, webhooks=True)
+        runs: list[Run] = []
+        costs = overhead.of_clips(it, WIDE.clips, WIDE.name, lambda watch: runs.append(it.run(WIDE, watch=watch)))
+        found = [*_told(runs[0], WIDE, webhooks=True), *costs]
         polling = it.without_webhooks()
         found += _told(polling.run(WIDE), WIDE, webhooks=False)
         return found + many_workers(polling, WIDE.slots)

@@ -22,7 +22,8 @@ def usage(pid: int) -> Usage:
     family = [parent, *parent.children(recursive=True)]
     times = [each.cpu_times() for each in family]
     return Usage(
-        cpu_seconds=sum(each.user + each.system for each in times),
+        # A child that has ended, such as an ffmpeg, is counted in its parent.
+        cpu_seconds=sum(each.user + each.system + each.children_user + each.children_system for each in times),
         rss_mb=sum(each.memory_info().rss for each in family) / 2**20,
     )
 
