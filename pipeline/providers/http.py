@@ -26,6 +26,7 @@ MAX_TEXT = 500
 MAX_DIGITS = 20
 MIN_SECRET = 16
 MAX_WAIT_SECONDS = 900.0
+TRIES = 3
 #: Where providers put a sentence for people.
 SENTENCES = ("detail", "title", "error", "error.message", "message", "base_resp.status_msg")
 
@@ -105,20 +106,31 @@ class Client:
             **headers,
         }
 
-    def pay(self, path: str, document: Mapping[str, Any], headers: Mapping[str, str]) -> Reply | Failed:
+    def pay(
+        self, path: str, document: Mapping[str, Any], headers: Mapping[str, str], *, limits: Limits | None = None
+    ) -> Reply | Failed:
         """POST exactly once; whoever calls must treat every ``Failed(sent=True)`` as possibly paid."""
         body = json.dumps(document, allow_nan=False).encode()
         headers = {**self._headers, "Content-Type": "application/json", **headers}
-        reply = self._call("POST", self.base_url + path, PAYING, headers, body)
+        reply = self._call("POST", self.base_url + path, limits or PAYING, headers, body)
         return _marked(reply, [sign for sign in self._signs if sign.calls == "all"])
 
     def ask(
-        self, method: str, url: str, limits: Limits = ASKING, *, document: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        url: str,
+        limits: Limits = ASKING,
+        *,
+        document: Mapping[str, Any] | None = None,
+        tries: int = TRIES,
     ) -> Reply | Failed:
-        """Make a call that costs nothing; in transit it may fail three times, waiting at most 1 s in all (R16)."""
+        """Make a call that costs nothing; in transit it may fail three times, waiting at most 1 s in all (R16).
+
+        ``tries`` is less where the provider wants more time between two calls than that.
+        """
         body = None if document is None else json.dumps(document, allow_nan=False).encode()
         headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
-        return _marked(_patiently(lambda: self._call(method, url, limits, headers, body)), self._signs)
+        return _marked(_patiently(lambda: self._call(method, url, limits, headers, body), tries), self._signs)
 
     def _call(
         self, method: str, url: str, limits: Limits, headers: Mapping[str, str], body: bytes | None = None
@@ -153,10 +165,11 @@ def paying_answer(reply: Reply | Failed, signs: Iterable[Sign] = ()) -> Refused 
     """What a paying POST's answer means; None when it is a 2xx whose body decides."""
     if isinstance(reply, Failed):
         return (Unknown if reply.sent else Silent)(message=reply.message, outage=reply.outage)
-    if reply.busy:
-        return _busy(reply)
+    # What the adapter knows for a refusal is more than a sign of the account's, such as any 429.
     if refused := _signed(reply, signs):
         return refused
+    if reply.busy:
+        return _busy(reply)
     verdict = next(paying for statuses, paying, _ in VERDICTS if reply.status in statuses)
     return _answer(verdict, reply)
 
@@ -165,10 +178,10 @@ def free_answer(reply: Reply | Failed, signs: Iterable[Sign] = ()) -> Refused | 
     """What the answer of any other call means; None when it is a 2xx whose body decides."""
     if isinstance(reply, Failed):
         return Silent(message=reply.message, outage=reply.outage)
-    if reply.busy:
-        return _busy(reply)
     if refused := _signed(reply, signs):
         return Silent(message=refused.message) if refused.code in _OF_THE_ACCOUNT else refused
+    if reply.busy:
+        return _busy(reply)
     verdict = next(free for statuses, _, free in VERDICTS if reply.status in statuses)
     answer = _answer(verdict, reply)
     return Silent(message=answer.message, outage=answer.outage) if isinstance(answer, Unknown) else answer
@@ -280,10 +293,10 @@ def _in_transit(reply: Reply | Failed) -> bool:
     return isinstance(reply, Failed) or reply.status in _TRANSIENT
 
 
-def _patiently(ask: Callable[[], Reply | Failed]) -> Reply | Failed:
+def _patiently(ask: Callable[[], Reply | Failed], tries: int) -> Reply | Failed:
     retrying = tenacity.Retrying(
         # Nobody waits inside a worker: what takes longer is the row's own backoff.
-        stop=tenacity.stop_after_attempt(3) | tenacity.stop_after_delay(ASKING.read_seconds),
+        stop=tenacity.stop_after_attempt(tries) | tenacity.stop_after_delay(ASKING.read_seconds),
         wait=tenacity.wait_exponential_jitter(multiplier=0.1, jitter=0.2, max=0.5),
         retry=tenacity.retry_if_result(_in_transit),
         retry_error_callback=_last,
