@@ -51,7 +51,7 @@ def _bring(services: Services, hold: Hold, attempt: Attempt, path: Path) -> Answ
     picture = path.with_name("thumbnail.jpg")
     clip = services.media.check_clip(path, picture=picture)
     asked = float(hold.shot["asked_seconds"])
-    if abs(clip.duration_seconds - asked) > _TOLERANCE_SECONDS:
+    if _has_own_length(services, attempt) and abs(clip.duration_seconds - asked) > _TOLERANCE_SECONDS:
         message = f"the clip is {clip.duration_seconds:.1f} s long, {asked:g} s were asked for"
         return Refused(code="wrong_duration", message=message, retryable=True)
     key = f"{hold.member.job_id}/clip_{hold.index}_{attempt.number}_{clip.sha256[:16]}.mp4"
@@ -63,6 +63,12 @@ def _bring(services: Services, hold: Hold, attempt: Attempt, path: Path) -> Answ
         duration_seconds=clip.duration_seconds,
         picture=_pictured(services, hold, picture),
     )
+
+
+def _has_own_length(services: Services, attempt: Attempt) -> bool:
+    """Whether the clip has the length that was asked for, and not that of the video it was made from."""
+    model = services.catalogue.models.get(attempt.model)
+    return model is None or model.duration.strategy != "input"
 
 
 def _pictured(services: Services, hold: Hold, picture: Path) -> Picture | None:

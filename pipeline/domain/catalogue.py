@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from pipeline.domain.errors import CatalogueError, FieldError, UnknownModel
 from pipeline.domain.model import Model
-from pipeline.domain.rows import INPUTS_OF_MODE, ORDERABLE_MODES, Account, Mode, Range
+from pipeline.domain.rows import INPUTS_OF_MODE, Account, Mode, Range
 
 __all__ = ["Account", "Catalogue", "Model", "load"]
 
@@ -59,6 +59,7 @@ class Catalogue:
         mode: str | None = None,
         aspect_ratio: str | None = None,
         duration: float | None = None,
+        kind: str | None = None,
     ) -> list[Model]:
         """The models that are not retired and can do all of this in one and the same mode."""
 
@@ -73,6 +74,7 @@ class Catalogue:
             model
             for model in self.models.values()
             if provider in {None, model.provider}
+            and kind in {None, model.kind}
             and model.retired is None
             and any(can(model, with_mode) for with_mode in model.modes)
         ]
@@ -169,7 +171,8 @@ def _shapes_that_clash(model: Model) -> Iterator[str]:
         yield "aspect_ratio.from_image needs inputs.image"
     if shapes.field and not shapes.values:
         yield "aspect_ratio.field needs aspect_ratio.values"
-    if model.kind == "video" and not shapes.allowed and not ORDERABLE_MODES.isdisjoint(model.modes):
+    shaped_by_video = all("video" in INPUTS_OF_MODE[mode] for mode in model.modes)
+    if model.kind == "video" and not shapes.allowed and not shaped_by_video:
         yield "no aspect ratio is allowed"
     if model.inputs.references and "references" not in model.modes:
         yield "inputs.references needs mode references"
@@ -189,10 +192,17 @@ def _lengths_that_clash(model: Model) -> Iterator[str]:
 
 
 def _prices_that_lack(model: Model) -> Iterator[str]:
+    """The default resolution has a price for every length, any other for at least one."""
     lengths = model.duration.seconds
     # a range is priced by the second: any length in it will do to find the line
     wanted = (lengths.min,) if isinstance(lengths, Range) else lengths
     for resolution in model.resolution.allowed:
-        for seconds in wanted:
-            if not any(line.fits(seconds, resolution) for line in model.price.lines):
-                yield f"no price for {seconds:g} s at {resolution}"
+        lacking = [seconds for seconds in wanted if not model.price.line(seconds, resolution)]
+        if lacking and (resolution == model.resolution.default or len(lacking) == len(wanted)):
+            yield from (f"no price for {seconds:g} s at {resolution}" for seconds in lacking)
+    for mode in model.modes:
+        for resolution in model.resolutions(mode):
+            if resolution not in model.resolution.allowed:
+                yield f"only.{mode}.resolutions: {resolution!r} is not allowed"
+            elif not model.lengths(mode, resolution).seconds:
+                yield f"no length of mode {mode} has a price at {resolution}"

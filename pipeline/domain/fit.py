@@ -16,13 +16,27 @@ from pipeline.domain.errors import (
     ValidationFailed,
 )
 from pipeline.domain.model import Model
-from pipeline.domain.rows import INPUTS_OF_MODE, ORDERABLE_MODES, Mode
+from pipeline.domain.rows import INPUTS_OF_MODE, Mode
 from pipeline.domain.spec import MAX_ERRORS_NAMED, JobSpec, SceneSpec, sentence, shortened
 
 _FROM: dict[Mode, str] = {
     "text": "from words alone",
     "image": "from an image",
     "references": "from reference images",
+    "first_last_frame": "between a first and a last frame",
+    "video": "from a video",
+    "lip_sync": "from a video and a voice",
+    "character": "from a video and a character",
+}
+
+#: Each input of a model: the field of a scene that gives it, and what it is called in a sentence.
+INPUT_FIELDS: dict[str, tuple[str, str]] = {
+    "image": ("image_url", "an image"),
+    "last_frame": ("last_frame_url", "a last frame"),
+    "references": ("reference_image_urls", "reference images"),
+    "video": ("video_url", "a video"),
+    "audio": ("audio_url", "a voice"),
+    "character": ("character_url", "a character"),
 }
 
 
@@ -34,11 +48,23 @@ class Problem:
     error: FieldError
 
 
+def inputs_of(scene: SceneSpec) -> tuple[str, ...]:
+    """The inputs that a scene gives, by the names of the catalogue."""
+    return tuple(name for name, (field, _) in INPUT_FIELDS.items() if getattr(scene, field))
+
+
 def mode_of(scene: SceneSpec) -> Mode:
-    """What the scene asks the model to work from."""
-    if scene.reference_image_urls:
-        return "references"
-    return "image" if scene.image_url else "text"
+    """What the scene asks the model to work from: the mode whose own input it gives, the rarest first."""
+    given = inputs_of(scene)
+    own: dict[str, Mode] = {
+        "character": "character",
+        "audio": "lip_sync",
+        "video": "video",
+        "last_frame": "first_last_frame",
+        "references": "references",
+        "image": "image",
+    }
+    return next((mode for name, mode in own.items() if name in given), "text")
 
 
 def refusal(problems: Sequence[Problem]) -> Refusal:
@@ -79,9 +105,14 @@ def model_for(spec: JobSpec, index: int, catalogue: Catalogue) -> tuple[Model | 
     except UnknownModel as unknown:
         return None, [_problem(UnknownModel, field, key, catalogue.close_to(key), unknown.detail)]
     if model.retired is not None:
-        others = [other.key for other in catalogue.find(mode=mode_of(spec.scenes[index]))]
-        message = f"{model.provider} withdrew it on {model.retired.isoformat()}: choose another model"
+        found = [other.key for other in catalogue.find(mode=mode_of(spec.scenes[index]), kind="video")]
+        others = list(dict.fromkeys([*([model.successor] if model.successor else []), *found]))
+        instead = f"take {model.successor} instead" if model.successor else "choose another model"
+        message = f"{model.key} was withdrawn on {model.retired.isoformat()}: {instead}"
         return None, [_problem(ModelRetired, field, key, others, message)]
+    if model.kind != "video":
+        message = f"{model.key} makes no clips, its kind is {model.kind}: choose a model of kind video"
+        return None, [_problem(ValidationFailed, field, key, "a model of kind video", message)]
     return model, []
 
 
@@ -92,58 +123,78 @@ def _model_field(spec: JobSpec, index: int) -> tuple[str, str | None]:
 
 def unfit(spec: JobSpec, index: int, model: Model) -> Iterator[Problem]:
     """Everything about a scene that its model can't do."""
-    scene, mode = spec.scenes[index], mode_of(spec.scenes[index])
-    problem = _unfit_mode(spec, index, model)
-    if problem is not None:
-        yield problem
+    scene, place = spec.scenes[index], f"scenes.{index}"
+    if problems := list(_unfit_inputs(scene, place, model)):
+        yield from problems
         return
-    shapes, lengths = model.aspect_ratios(mode), model.lengths(mode)
-    if spec.aspect_ratio not in shapes:
-        pictured = mode == "text" and spec.aspect_ratio in model.aspect_ratio.from_image
-        hint = "give an image_url of that shape" if pictured else "choose one of these or another model"
-        message = f"{model.key} makes {', '.join(shapes)} {_FROM[mode]}: {hint}"
-        yield _problem(UnsupportedAspectRatio, "aspect_ratio", spec.aspect_ratio, list(shapes), message)
-    if scene.duration > lengths.longest:
-        message = f"{model.key} makes at most {lengths.longest:g} s: shorten the scene or split it in two"
-        yield _problem(UnsupportedDuration, f"scenes.{index}.duration", scene.duration, lengths.allowed, message)
+    mode = mode_of(scene)
+    yield from _unfit_shape(spec.aspect_ratio, mode, model)
+    yield from _unfit_measures(scene, place, mode, model)
     for name, value, field in (
         ("seed", scene.seed, model.seed_field),
         ("negative_prompt", scene.negative_prompt or None, model.negative_prompt_field),
     ):
         if value is not None and field is None:
             message = f"{model.key} takes no {name}: leave it out"
-            yield _problem(ValidationFailed, f"scenes.{index}.{name}", value, None, message)
+            yield _problem(ValidationFailed, f"{place}.{name}", value, None, message)
 
 
-def _unfit_mode(spec: JobSpec, index: int, model: Model) -> Problem | None:
-    """The pictures of a scene against what the model works from."""
-    scene, mode, place = spec.scenes[index], mode_of(spec.scenes[index]), f"scenes.{index}"
-    if ORDERABLE_MODES.isdisjoint(model.modes):
-        needs = " and ".join(INPUTS_OF_MODE[model.modes[0]])
-        field, key = _model_field(spec, index)
-        message = f"{model.key} needs {needs}, which a scene can't give yet: choose another model"
-        return _problem(ValidationFailed, field, key, "a model for text, image or references", message)
-    if mode == "text" and mode not in model.modes:
-        wanted = "image_url" if "image" in model.modes else "reference_image_urls"
-        message = f"{model.key} starts from a picture: give {wanted}"
-        return _problem(MissingInput, f"{place}.{wanted}", None, "an http:// or https:// link", message)
-    if mode == "image" and mode not in model.modes:
-        message = f"{model.key} takes no image: leave it out"
-        return _problem(ValidationFailed, f"{place}.image_url", scene.image_url, None, message)
-    if mode == "references":
-        return _unfit_references(scene, place, model)
-    return None
+def _unfit_inputs(scene: SceneSpec, place: str, model: Model) -> Iterator[Problem]:
+    """The pictures, videos and sounds of a scene against what the model works from."""
+    given = inputs_of(scene)
+    for name in given:
+        field, words = INPUT_FIELDS[name]
+        takes, value = getattr(model.inputs, name), getattr(scene, field)
+        if takes is None:
+            message = f"{model.key} does not take {words}: leave it out"
+            yield _problem(ValidationFailed, f"{place}.{field}", value, None, message)
+            return
+        if isinstance(value, tuple) and len(value) > takes.max:
+            message = f"{model.key} takes at most {takes.max} reference images"
+            yield _problem(ValidationFailed, f"{place}.{field}", value, {"max_length": takes.max}, message)
+            return
+    # Whoever gives a part of what a mode needs is asked for the rest, of the mode that needs least.
+    fitting = sorted(
+        (mode for mode in model.modes if set(given) <= set(INPUTS_OF_MODE[mode])),
+        key=lambda mode: len(INPUTS_OF_MODE[mode]),
+    )
+    yield from _missing(place, given, fitting[0], model) if fitting else _too_many(scene, place, given, model)
 
 
-def _unfit_references(scene: SceneSpec, place: str, model: Model) -> Problem | None:
-    given, field = scene.reference_image_urls, f"{place}.reference_image_urls"
-    takes = model.inputs.references
-    if takes is None:
-        return _problem(ValidationFailed, field, given, [], f"{model.key} takes no reference images: leave them out")
-    if len(given) > takes.max:
-        message = f"{model.key} takes at most {takes.max} reference images"
-        return _problem(ValidationFailed, field, given, {"max_length": takes.max}, message)
-    if scene.image_url:
-        message = f"{model.key} takes an image or reference images, not both in one scene"
-        return _problem(ValidationFailed, f"{place}.image_url", scene.image_url, None, message)
-    return None
+def _missing(place: str, given: Sequence[str], mode: Mode, model: Model) -> Iterator[Problem]:
+    """The inputs of a mode that a scene does not give."""
+    wanted = [INPUT_FIELDS[name][0] for name in INPUTS_OF_MODE[mode] if name not in given]
+    for field in wanted:
+        message = f"{model.key} works {_FROM[mode]}: give {' and '.join(wanted)}"
+        yield _problem(MissingInput, f"{place}.{field}", None, "an http:// or https:// link", message)
+
+
+def _too_many(scene: SceneSpec, place: str, given: Sequence[str], model: Model) -> Iterator[Problem]:
+    """Inputs that the model takes one by one, but not together."""
+    own = INPUTS_OF_MODE[mode_of(scene)]
+    field, words = INPUT_FIELDS[next((name for name in given if name not in own), given[-1])]
+    message = f"{model.key} does not take {words} beside what else this scene gives: leave it out"
+    yield _problem(ValidationFailed, f"{place}.{field}", getattr(scene, field), None, message)
+
+
+def _unfit_shape(aspect_ratio: str, mode: Mode, model: Model) -> Iterator[Problem]:
+    """A clip that is made from a video has its shape, so such a model lists none."""
+    shapes = model.aspect_ratios(mode)
+    if not shapes or aspect_ratio in shapes:
+        return
+    pictured = mode == "text" and aspect_ratio in model.aspect_ratio.from_image
+    hint = "give an image_url of that shape" if pictured else "choose one of these or another model"
+    message = f"{model.key} makes {', '.join(shapes)} {_FROM[mode]}: {hint}"
+    yield _problem(UnsupportedAspectRatio, "aspect_ratio", aspect_ratio, list(shapes), message)
+
+
+def _unfit_measures(scene: SceneSpec, place: str, mode: Mode, model: Model) -> Iterator[Problem]:
+    resolutions = model.resolutions(mode)
+    if scene.resolution and scene.resolution not in resolutions:
+        message = f"{model.key} makes {', '.join(resolutions)} {_FROM[mode]}: choose one of these or leave it out"
+        yield _problem(ValidationFailed, f"{place}.resolution", scene.resolution, list(resolutions), message)
+        return
+    lengths = model.lengths(mode, scene.resolution or model.default_resolution(mode))
+    if scene.duration > lengths.longest:
+        message = f"{model.key} makes at most {lengths.longest:g} s: shorten the scene or split it in two"
+        yield _problem(UnsupportedDuration, f"{place}.duration", scene.duration, lengths.allowed, message)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pipeline.domain.errors import UnsupportedDuration
 from pipeline.domain.rows import (
-    ORDERABLE_MODES,
+    INPUTS_OF_MODE,
     AspectRatios,
     Dial,
     Inputs,
@@ -19,6 +19,7 @@ from pipeline.domain.rows import (
     Polling,
     Positive,
     Prices,
+    Range,
     Resolutions,
     Row,
     Seconds,
@@ -69,28 +70,40 @@ class Model(Row):
 
     @property
     def orderable(self) -> bool:
-        """Whether a scene can carry what at least one mode of the model needs, and the provider still runs it."""
-        return self.retired is None and not ORDERABLE_MODES.isdisjoint(self.modes)
+        """Whether a scene can name it: it makes clips, and the provider still runs it."""
+        return self.retired is None and self.kind == "video"
 
     def aspect_ratios(self, mode: Mode | None = None) -> tuple[str, ...]:
         """The ratios that a scene can have in this mode, or in any."""
         if mode in self.only and self.only[mode].aspect_ratios:
             return self.only[mode].aspect_ratios
-        if mode == "image" and self.aspect_ratio.from_image:
+        if mode is not None and "image" in INPUTS_OF_MODE[mode] and self.aspect_ratio.from_image:
             return self.aspect_ratio.from_image
         if mode is not None and self.aspect_ratio.values:
             return tuple(self.aspect_ratio.values)
         return self.aspect_ratio.allowed
 
-    def lengths(self, mode: Mode | None = None) -> Lengths:
-        """The lengths that a scene can have in this mode, or in any."""
-        if mode in self.only and self.only[mode].seconds:
-            return self.duration.model_copy(update={"seconds": self.only[mode].seconds})
-        return self.duration
+    def resolutions(self, mode: Mode | None = None) -> tuple[str, ...]:
+        """The resolutions that a scene can have in this mode, or in any."""
+        return (self.only[mode].resolutions if mode in self.only else ()) or self.resolution.allowed
 
-    def asked_seconds(self, target_seconds: float, buffer: float, *, mode: Mode | None = None) -> Seconds:
+    def default_resolution(self, mode: Mode) -> str:
+        """The resolution of a scene that names none."""
+        allowed = self.resolutions(mode)
+        return self.resolution.default if self.resolution.default in allowed else allowed[0]
+
+    def lengths(self, mode: Mode | None = None, resolution: str | None = None) -> Lengths:
+        """The lengths that a scene can have in this mode, or in any; of a list those priced at the resolution."""
+        seconds = (self.only[mode].seconds if mode in self.only else ()) or self.duration.seconds
+        if resolution is not None and not isinstance(seconds, Range):
+            seconds = tuple(each for each in seconds if self.price.line(each, resolution))
+        return self.duration.model_copy(update={"seconds": seconds})
+
+    def asked_seconds(
+        self, target_seconds: float, buffer: float, *, mode: Mode | None = None, resolution: str | None = None
+    ) -> Seconds:
         """The length to ask for, so that the target is served. Raises UnsupportedDuration above the longest."""
-        return self.lengths(mode).asked(target_seconds, buffer)
+        return self.lengths(mode, resolution).asked(target_seconds, buffer)
 
     def endpoint(self, mode: Mode) -> str:
         """Where this mode is ordered, in the provider's words."""
@@ -98,8 +111,7 @@ class Model(Row):
 
     def price_cents(self, asked_seconds: Seconds, resolution: str | None = None, *, characters: int = 0) -> int:
         """The price in whole US cents, rounded up. Raises UnsupportedDuration for a length it never makes."""
-        fitting = (line for line in self.price.lines if line.fits(asked_seconds, resolution or self.resolution.default))
-        line = next(fitting, None)
+        line = self.price.line(asked_seconds, resolution or self.resolution.default)
         if line is None:
             raise UnsupportedDuration(
                 f"{self.key} has no price for {asked_seconds:g} s: ask for {self.duration.allowed}."
@@ -126,7 +138,8 @@ class Model(Row):
                 mode: {
                     "aspect_ratios": list(self.aspect_ratios(mode)),
                     "durations": self.lengths(mode).allowed,
-                    "orderable": mode in ORDERABLE_MODES,
+                    "resolutions": list(self.resolutions(mode)),
+                    "orderable": self.orderable,
                 }
                 for mode in self.modes
             },

@@ -10,9 +10,9 @@ from typing import Any
 
 from pipeline.domain.catalogue import Catalogue
 from pipeline.domain.errors import FieldError, OverBudget
-from pipeline.domain.fit import mode_of, model_for, not_yet, refusal, unfit
+from pipeline.domain.fit import INPUT_FIELDS, mode_of, model_for, not_yet, refusal, unfit
 from pipeline.domain.model import Model
-from pipeline.domain.rows import Input, Mode, Seconds
+from pipeline.domain.rows import Mode, Seconds
 from pipeline.domain.spec import JobSpec, SceneSpec
 
 
@@ -32,6 +32,11 @@ class Shot:
     reference_image_urls: tuple[str, ...]
     estimate_cents: int
     mode: Mode = "text"
+    last_frame_url: str | None = None
+    video_url: str | None = None
+    audio_url: str | None = None
+    character_url: str | None = None
+    resolution: str | None = None  #: None, as in orders of old: the model's own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +74,7 @@ def plan(spec: JobSpec, catalogue: Catalogue, *, duration_buffer: float) -> Plan
 
 def compose_input(model: Model, shot: Shot, *, seed: int | None) -> dict[str, Any]:
     """The provider's ``input`` for one attempt at a shot; the seed may differ from attempt to attempt."""
-    shapes, lengths, resolution, inputs = model.aspect_ratio, model.duration, model.resolution, model.inputs
+    shapes, lengths, resolution = model.aspect_ratio, model.duration, model.resolution
     dials = [dial for dial in (model.fps, model.motion, model.steps) if dial is not None]
     shape = None if shot.image_url and shapes.from_image else shapes.values.get(shot.aspect_ratio)
     given: list[tuple[str | None, Any]] = [
@@ -78,17 +83,18 @@ def compose_input(model: Model, shot: Shot, *, seed: int | None) -> dict[str, An
         (model.prompt_field, shot.prompt),
         (shapes.field, shape),
         (lengths.field, lengths.value(shot.asked_seconds)),
-        (resolution.field, resolution.default),
-        (_field(inputs.image), shot.image_url),
-        (_field(inputs.references), list(shot.reference_image_urls) or None),
+        (resolution.field, shot.resolution or resolution.default),
+        *((given.field, _given(shot, name)) for name, given in model.inputs if given),
         (model.seed_field, seed),
         (model.negative_prompt_field, shot.negative_prompt),
     ]
     return {field: value for field, value in given if field and value is not None}
 
 
-def _field(given: Input | None) -> str | None:
-    return given.field if given else None
+def _given(shot: Shot, name: str) -> Any:
+    """What a shot gives for an input, as JSON; None for nothing."""
+    value = getattr(shot, INPUT_FIELDS[name][0])
+    return (list(value) or None) if isinstance(value, tuple) else value
 
 
 def prompt_of(context: str | None, description: str) -> str:
@@ -98,7 +104,9 @@ def prompt_of(context: str | None, description: str) -> str:
 
 
 def _shot(spec: JobSpec, index: int, scene: SceneSpec, model: Model, buffer: float) -> Shot:
-    asked_seconds = model.asked_seconds(scene.duration, buffer, mode=mode_of(scene))
+    mode = mode_of(scene)
+    resolution = scene.resolution or model.default_resolution(mode)
+    asked_seconds = model.asked_seconds(scene.duration, buffer, mode=mode, resolution=resolution)
     return Shot(
         index=index,
         model=model.key,
@@ -110,8 +118,13 @@ def _shot(spec: JobSpec, index: int, scene: SceneSpec, model: Model, buffer: flo
         negative_prompt=scene.negative_prompt or None,
         image_url=scene.image_url,
         reference_image_urls=scene.reference_image_urls,
-        estimate_cents=model.price_cents(asked_seconds),
-        mode=mode_of(scene),
+        estimate_cents=model.price_cents(asked_seconds, resolution),
+        mode=mode,
+        last_frame_url=scene.last_frame_url,
+        video_url=scene.video_url,
+        audio_url=scene.audio_url,
+        character_url=scene.character_url,
+        resolution=resolution,
     )
 
 
@@ -130,6 +143,8 @@ def _warnings(shots: list[Shot], models: dict[str, Model]) -> Iterator[str]:
         pictured = any(shot.image_url for shot in shots if shot.model == key)
         if pictured and model.aspect_ratio.from_image:
             yield f"{key} takes the shape of the image that is given; aspect_ratio is not sent"
+        if model.duration.strategy == "input":
+            yield f"a clip of {key} is as long as the video that is given: duration only sets the price"
         if not model.prompt_field:
             yield f"{key} takes no prompt; descriptions are not sent"
         if not model.price.verified:

@@ -31,9 +31,6 @@ INPUTS_OF_MODE: dict[Mode, tuple[str, ...]] = {
     "character": ("video", "character"),
 }
 
-#: What a scene of a job can carry today; a model that does nothing else can't be ordered yet.
-ORDERABLE_MODES: frozenset[Mode] = frozenset({"text", "image", "references"})
-
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Cents = Annotated[Decimal, Field(gt=0)]
 
@@ -247,6 +244,10 @@ class Prices(Row):
     verified: bool
     checked: date
 
+    def line(self, asked_seconds: Seconds, resolution: str) -> Price | None:
+        """The line for such a clip; None for one that is never made."""
+        return next((line for line in self.lines if line.fits(asked_seconds, resolution)), None)
+
 
 class Polling(Row):
     """When to ask for a prediction: first, then each time ``factor`` later, up to a longest wait."""
@@ -261,6 +262,7 @@ class Narrowing(Row):
 
     aspect_ratios: tuple[str, ...] = ()
     seconds: tuple[Seconds, ...] = ()
+    resolutions: tuple[str, ...] = ()
 
 
 def at(document: Mapping[str, Any], path: str) -> Any:

@@ -23,6 +23,9 @@ FOLDER = Path(__file__).parents[2] / "pipeline" / "catalogue"
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.toml")}
 SHIPPED = load(TEXTS)
 PICTURE = "https://pictures.example/a.png"
+FILM = "https://films.example/a.mp4"
+VOICE = "https://voices.example/a.mp3"
+HAILUO = "replicate/hailuo-2.3"
 
 
 def planned(*scenes: dict[str, Any], catalogue: Catalogue = SHIPPED, **job: Any) -> Plan:
@@ -147,9 +150,78 @@ def test_an_input_that_the_model_lacks_or_can_not_take_is_refused(
     assert f"replicate/{slug}" in errors[f"scenes.0.{field}"].message
 
 
-@pytest.mark.parametrize("slug", ["kling-lip-sync", "wan-2.2-animate-replace", "wan-2.2-animate-animation"])
-def test_a_model_that_needs_a_video_says_that_a_scene_can_not_give_one_yet(slug: str) -> None:
-    assert "needs video and" in refusal(ValidationFailed, model=f"replicate/{slug}")["model"].message
+@pytest.mark.requirement("R40", "R42")
+@pytest.mark.parametrize(
+    ("slug", "scene", "wanted"),
+    [
+        ("kling-lip-sync", {}, ["video_url", "audio_url"]),
+        ("kling-lip-sync", {"video_url": FILM}, ["audio_url"]),
+        ("kling-lip-sync", {"audio_url": VOICE}, ["video_url"]),
+        ("wan-2.2-animate-replace", {}, ["video_url", "character_url"]),
+        ("wan-2.2-animate-animation", {"video_url": FILM}, ["character_url"]),
+        ("kling-v2.1", {"last_frame_url": PICTURE}, ["image_url"]),
+        ("veo-3.1", {"last_frame_url": PICTURE}, ["image_url"]),
+    ],
+)
+def test_a_scene_that_gives_a_part_of_what_a_mode_needs_is_asked_for_the_rest(
+    slug: str, scene: dict[str, Any], wanted: list[str]
+) -> None:
+    errors = refusal(MissingInput, scene, model=f"replicate/{slug}")
+    assert list(errors) == [f"scenes.0.{field}" for field in wanted]
+    assert f"give {' and '.join(wanted)}" in errors[f"scenes.0.{wanted[0]}"].message
+
+
+@pytest.mark.requirement("R40")
+@pytest.mark.parametrize(
+    ("slug", "scene", "mode"),
+    [
+        ("seedance-1-pro", {}, "text"),
+        ("seedance-1-pro", {"image_url": PICTURE}, "image"),
+        ("seedance-1-pro", {"image_url": PICTURE, "last_frame_url": PICTURE}, "first_last_frame"),
+        ("veo-3.1", {"reference_image_urls": [PICTURE]}, "references"),
+        ("kling-lip-sync", {"video_url": FILM, "audio_url": VOICE}, "lip_sync"),
+        ("wan-2.2-animate-replace", {"video_url": FILM, "character_url": PICTURE}, "character"),
+    ],
+)
+def test_the_mode_of_a_scene_is_what_it_gives(slug: str, scene: dict[str, Any], mode: str) -> None:
+    assert on(slug, scene).shots[0].mode == mode
+
+
+@pytest.mark.requirement("R42")
+@pytest.mark.parametrize(
+    ("slug", "scene", "resolution", "allowed"),
+    [
+        ("seedance-1-pro", {}, "4k", ["480p", "720p", "1080p"]),
+        ("seedance-1-lite", {"reference_image_urls": [PICTURE]}, "1080p", ["480p", "720p"]),
+        ("kling-v2.5-turbo-pro", {}, "720p", ["1080p"]),
+    ],
+)
+def test_a_resolution_that_the_model_does_not_make_is_refused(
+    slug: str, scene: dict[str, Any], resolution: str, allowed: list[str]
+) -> None:
+    errors = refusal(ValidationFailed, scene | {"resolution": resolution}, model=f"replicate/{slug}")
+    found = errors["scenes.0.resolution"]
+    assert (found.value, found.allowed) == (resolution, allowed)
+
+
+@pytest.mark.requirement("R42")
+def test_a_length_that_exists_at_another_resolution_only_is_refused() -> None:
+    own = 'lines = [{ cents = 28, per = "clip", seconds = 6 }, { cents = 56, per = "clip", seconds = 10 }]'
+    dear = '{ cents = 49, per = "clip", seconds = 6, resolution = "1080p" }'
+    both = own.replace(" }", ', resolution = "768p" }').replace("[", f"[{dear}, ")
+    offered = TEXTS["replicate.toml"].replace('allowed = ["768p"] }', 'allowed = ["768p", "1080p"] }', 1)
+    offered = offered.replace(own, both)
+    scene, told = {"resolution": "1080p"}, {"catalogue": load({"replicate.toml": offered}), "model": HAILUO}
+    assert planned(scene | {"duration": 6}, **told).estimate_cents == 49
+    errors = refusal(UnsupportedDuration, scene | {"duration": 7}, **told)
+    assert errors["scenes.0.duration"].allowed == [6]
+
+
+@pytest.mark.requirement("R42")
+def test_a_model_that_makes_no_clips_is_refused_for_a_scene() -> None:
+    pictures = TEXTS["replicate.toml"].replace('slug = "veo-3"\n', 'slug = "veo-3"\nkind = "image"\n')
+    errors = refusal(ValidationFailed, catalogue=load({"replicate.toml": pictures}), model="replicate/veo-3")
+    assert "makes no clips, its kind is image" in errors["model"].message
 
 
 def test_a_retired_model_is_refused_with_others_that_do_the_same() -> None:

@@ -17,6 +17,9 @@ FOLDER = Path(__file__).parents[2] / "pipeline" / "catalogue"
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.toml")}
 SHIPPED = load(TEXTS)
 PICTURE = "https://pictures.example/a.png"
+OTHER_PICTURE = "https://pictures.example/b.png"
+FILM = "https://films.example/a.mp4"
+VOICE = "https://voices.example/a.mp3"
 
 
 def planned(*scenes: dict[str, Any], catalogue: Catalogue = SHIPPED, **job: Any) -> Plan:
@@ -58,6 +61,12 @@ def test_shots_keep_scene_order_and_the_estimate_is_their_sum() -> None:
     assert [shot.estimate_cents for shot in made.shots] == [75, 35, 137]  # 74.4, 35 and 136.4, rounded up
     assert made.estimate_cents == 75 + 35 + 137
     assert made.shots[1].target_seconds == 3
+
+
+@pytest.mark.requirement("R57")
+def test_a_resolution_has_its_own_price() -> None:
+    made = planned({"resolution": "480p"}, {"resolution": "720p"}, {})
+    assert [shot.estimate_cents for shot in made.shots] == [15, 33, 75]
 
 
 @pytest.mark.requirement("R57")
@@ -141,6 +150,31 @@ def test_a_plan_says_beforehand_what_is_only_estimated_and_what_is_not_sent() ->
                 "motion_bucket_id": 127,
             },
         ),
+        (
+            "seedance-1-pro",
+            {"image_url": PICTURE, "last_frame_url": OTHER_PICTURE, "resolution": "480p"},
+            {},
+            {
+                "prompt": "SCENE: A lighthouse",
+                "duration": 6,
+                "resolution": "480p",
+                "fps": 24,
+                "image": PICTURE,
+                "last_frame_image": OTHER_PICTURE,
+            },
+        ),
+        (
+            "kling-lip-sync",
+            {"video_url": FILM, "audio_url": VOICE},
+            {"aspect_ratio": "9:16"},
+            {"video_url": FILM, "audio_file": VOICE},
+        ),
+        (
+            "wan-2.2-animate-replace",
+            {"video_url": FILM, "character_url": PICTURE, "resolution": "480"},
+            {},
+            {"video": FILM, "character_image": PICTURE, "resolution": "480", "frames_per_second": 24},
+        ),
         ("cogvideox-5b", {}, {"aspect_ratio": "3:2"}, {"prompt": "SCENE: A lighthouse", "steps": 50}),
     ],
 )
@@ -164,7 +198,12 @@ SCENES = st.fixed_dictionaries(
         "duration": st.floats(0.01, 20),
         "model": st.sampled_from([*SHIPPED.models, "replicate/nothing"]),
         "image_url": st.just(PICTURE),
+        "last_frame_url": st.just(PICTURE),
         "reference_image_urls": st.lists(st.just(PICTURE), max_size=5),
+        "video_url": st.just(FILM),
+        "audio_url": st.just(VOICE),
+        "character_url": st.just(PICTURE),
+        "resolution": st.sampled_from(["", "480p", "720p", "1080p", "768p"]),
         "seed": st.integers(0, 2**31 - 1),
         "negative_prompt": st.text(max_size=5),
         "starts_from": st.none() | st.integers(),
