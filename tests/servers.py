@@ -2,12 +2,13 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg2
 
+from cli.stack.environment import key_variables
 from cli.stack.stack import Stack
 
 # What must not leak in from the machine: addresses of somebody's servers, keys that cost money, our own settings.
@@ -15,12 +16,15 @@ FOREIGN_ENDS = ("_URL", "_API_KEY", "_API_TOKEN", "_ACCOUNTS", "_SECRET", "_SECR
 FOREIGN_STARTS = ("S3_", "AWS_", "CELERY_", "DAILIES_", "FLOWER_", "SIMULATOR_", "REPLICATE_", "LOG_")
 FOREIGN = {"SECRET_KEY", "CATALOGUE_DIR", "API_BIND", "IO_EXCLUDE_QUEUES", "BEAT_SCHEDULE"}
 WELCOME = {"DAILIES_PREFER_SYSTEM"}
+# Each provider's variables begin with its name; only its key is called as its users call it.
+OF_PROVIDERS = {name.upper().replace("-", "_"): variable for name, variable in key_variables({}).items()}
 
 
 def scrub() -> None:
     """Forget everything of the machine's environment that could reach a server or a provider of somebody's."""
     for name in set(os.environ) - WELCOME:
-        if name in FOREIGN or name.startswith(FOREIGN_STARTS) or name.endswith(FOREIGN_ENDS):
+        of_a_provider = name.partition("_")[0] in OF_PROVIDERS or name in OF_PROVIDERS.values()
+        if of_a_provider or name in FOREIGN or name.startswith(FOREIGN_STARTS) or name.endswith(FOREIGN_ENDS):
             del os.environ[name]
 
 
@@ -51,6 +55,7 @@ class Simulator:
     replicate_base_url: str
     token: str
     webhook_secret: str
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  #: what leads to every provider in it
 
 
 @contextmanager
@@ -62,6 +67,7 @@ def simulator(**more: str) -> Iterator[Simulator]:
             replicate_base_url=stack.environment["REPLICATE_BASE_URL"],
             token=stack.environment["REPLICATE_API_TOKEN"],
             webhook_secret=stack.environment["REPLICATE_WEBHOOK_SECRET"],
+            environment=stack.environment,
         )
 
 
