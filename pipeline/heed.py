@@ -12,6 +12,8 @@ from pipeline.outage import circuits, counted, probed
 from pipeline.services import Services
 from pipeline.turn import turn
 
+# What a provider says, and none of our own limits.
+_OF_THE_PROVIDER = frozenset({Reason.BLOCKED, Reason.DAILY_LIMIT})
 # Those who were held together come back over so many seconds.
 _SPREAD_SECONDS = 0.5
 
@@ -33,7 +35,7 @@ def ordered(services: Services, hold: Hold, answer: Answer) -> Answer:
 
 def paused(services: Services, hold: Hold, answer: Answer) -> Answer:
     """One 429 pauses the whole account, so that it costs one request and not one per scene (R10)."""
-    if isinstance(answer, Busy) and answer.reason is Reason.BLOCKED:
+    if isinstance(answer, Busy) and answer.reason in _OF_THE_PROVIDER:
         told_seconds = answer.wait_seconds or services.policy(hold.model).blocked_default.total_seconds()
         # Whoever else was told the same, elsewhere, must not come back at the same moment.
         wait_seconds = told_seconds + random.uniform(0.1, max(0.1, told_seconds / 10))  # noqa: S311 - not a secret

@@ -150,10 +150,12 @@ class Services:
             poll_first=timedelta(seconds=row.polling.first_seconds),
             poll_factor=row.polling.factor,
             poll_max=timedelta(seconds=row.polling.max_seconds),
+            poll_min=timedelta(seconds=row.polling.min_seconds),
             blocked_default=timedelta(seconds=account.blocked_default_seconds),
             time_limit=timedelta(seconds=row.time_limit_seconds),
             hard_limit=timedelta(seconds=row.hard_limit_seconds),
             ask_person_after=timedelta(seconds=self.settings.ask_person_after_seconds),
+            spent_after=timedelta(seconds=account.doubt_seconds) if account.doubt == "spent" else None,
         )
 
     def absent_after(self, model: str) -> timedelta:

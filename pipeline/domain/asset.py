@@ -76,6 +76,7 @@ class Policy:
     ``max_vanished`` looks in a row at a prediction that the provider says it does not know: a minute, by the backoff.
     ``took_seconds`` are the times that the model took lately (``timing.SHARES``; empty: not known yet),
     ``usual_seconds`` is the catalogue's guess; ``reported`` when the provider tells us of the end by itself.
+    ``spent_after``: how long an order may be in doubt before it is booked as spent; None: a person decides.
     """
 
     max_tries: int = 3
@@ -87,6 +88,7 @@ class Policy:
     poll_first: timedelta = timedelta(seconds=5)
     poll_factor: float = 1.5
     poll_max: timedelta = timedelta(seconds=30)
+    poll_min: timedelta = timedelta(0)
     took_seconds: tuple[float, ...] = ()
     usual_seconds: float = 60.0
     reported: bool = False
@@ -96,6 +98,7 @@ class Policy:
     hard_limit: timedelta = timedelta(seconds=600)
     settle_every: timedelta = timedelta(seconds=5)
     ask_person_after: timedelta = timedelta(hours=1)
+    spent_after: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,11 @@ from pipeline.domain.timing import in_turn, next_look
 
 NOW = timedelta(0)
 
+_MAYBE_SPENT = (
+    "the order got no clear answer, and the provider has no way to find out what became of it: "
+    "it is booked as spent; retry the clip to buy it again"
+)
+
 
 def decide(asset: Asset, answer: Answer, policy: Policy, now: datetime) -> Decision:
     """Move an asset by one answer; a terminal asset stays what it is, whatever is said."""
@@ -37,10 +42,10 @@ def decide(asset: Asset, answer: Answer, policy: Policy, now: datetime) -> Decis
     return _RULES[asset.state](asset, answer, policy, now)
 
 
-def backoff(policy: Policy, silences: int) -> timedelta:
-    """Exponential pause after the n-th silence in a row, capped."""
+def backoff(policy: Policy, silences: int, *, least: timedelta = NOW) -> timedelta:
+    """Exponential pause after the n-th silence in a row, capped; ``least`` is what the provider wants between looks."""
     doublings: int = 2 ** min(max(silences - 1, 0), 16)
-    return min(policy.backoff * doublings, policy.max_backoff)
+    return max(min(policy.backoff * doublings, policy.max_backoff), least)
 
 
 def _from_waiting(asset: Asset, answer: Answer, policy: Policy, _now: datetime) -> Decision:
@@ -120,7 +125,7 @@ def _from_rendering(asset: Asset, answer: Answer, policy: Policy, now: datetime)
             return _within_limits(held, policy, now, wait=_pause(answer, policy))
         case Silent():
             unheard = replace(asset, silences=asset.silences + 1)
-            return _within_limits(unheard, policy, now, wait=backoff(policy, unheard.silences))
+            return _within_limits(unheard, policy, now, wait=backoff(policy, unheard.silences, least=policy.poll_min))
         case Withdrawn():
             return _cancelling(asset)
         case _:
@@ -146,7 +151,7 @@ def _from_cancelling(asset: Asset, answer: Answer, policy: Policy, _now: datetim
             unheard = replace(asset, silences=asset.silences + 1)
             if unheard.silences > policy.max_silences:
                 return _over(unheard, end)
-            return Decision(asset=unheard, wait=backoff(policy, unheard.silences))
+            return Decision(asset=unheard, wait=backoff(policy, unheard.silences, least=policy.poll_min))
         case Withdrawn():
             return Decision(asset=asset, wait=NOW)
         case _:
@@ -229,7 +234,7 @@ def _vanished(asset: Asset, answer: Refused, policy: Policy, now: datetime) -> D
     unseen = replace(asset, silences=asset.silences + 1)
     if unseen.silences > policy.max_vanished:
         return _failed(unseen, answer)
-    return _within_limits(unseen, policy, now, wait=backoff(policy, unseen.silences))
+    return _within_limits(unseen, policy, now, wait=backoff(policy, unseen.silences, least=policy.poll_min))
 
 
 def _within_limits(asset: Asset, policy: Policy, now: datetime, *, wait: timedelta) -> Decision:
@@ -280,8 +285,12 @@ def _fetch_again(asset: Asset, message: str, policy: Policy) -> Decision:
 
 
 def _still_uncertain(asset: Asset, policy: Policy, now: datetime) -> Decision:
+    doubtful = now - (asset.uncertain_since or now)
+    if policy.spent_after is not None and doubtful > policy.spent_after:
+        # Nothing will ever prove it, and the order has had its time: its slot is for others now.
+        return _failed(asset, Refused(code="maybe_spent", message=_MAYBE_SPENT, retryable=True))
     unheard = replace(asset, silences=asset.silences + 1)
-    if asset.uncertain_since and now - asset.uncertain_since > policy.ask_person_after:
+    if doubtful > policy.ask_person_after:
         unheard = replace(unheard, waiting=Waiting(reason=Reason.NEEDS_PERSON))
     return Decision(asset=unheard, wait=max(policy.settle_every, backoff(policy, unheard.silences)))
 

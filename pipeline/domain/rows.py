@@ -59,6 +59,7 @@ class BusySign(Row):
     """What in an answer says "not now": its status, what a field of its JSON body holds, or both.
 
     A field may be a path (``base_resp.status_code``). ``calls = "free"`` is for what an order that was taken says too.
+    ``reason`` says what is used up, ``wait_seconds`` how long to stay away where the answer does not.
     """
 
     status: int | None = Field(default=None, ge=100, le=599)
@@ -67,6 +68,8 @@ class BusySign(Row):
     words: tuple[str, ...] = ()
     calls: Literal["all", "free"] = "all"
     wait_field: str = "retry_after"
+    wait_seconds: Positive | None = None
+    reason: Literal["blocked", "daily_limit"] = "blocked"
 
     @model_validator(mode="after")
     def _says_enough(self) -> Self:
@@ -90,7 +93,8 @@ class Account(Row):
     """One set of credentials at a provider, with its limits.
 
     ``windows``: ``create`` and ``daily`` count paying requests, ``status`` all others. ``lists`` where one request
-    tells of many predictions; ``reports`` where the provider calls us when one ends.
+    tells of many predictions; ``reports`` where the provider calls us when one ends. An order whose fate nobody can
+    prove is put before a person, or with ``doubt = "spent"`` booked as spent after ``doubt_seconds``.
     """
 
     name: str = Field(min_length=1)
@@ -104,6 +108,8 @@ class Account(Row):
     busy: tuple[BusySign, ...] = Field(default=(BusySign(status=429),), min_length=1)
     blocked_default_seconds: Positive
     settle: Settle | None = None  #: None where nothing ever proves that an order did not arrive
+    doubt: Literal["person", "spent"] = "person"
+    doubt_seconds: Positive = 900  #: at least as long as the order, if it arrived, holds a place at the provider
     lists: bool = False
     reports: bool = False
     hosts: dict[str, str] = Field(default={})  #: other addresses of the provider's, by what they are for
@@ -250,11 +256,15 @@ class Prices(Row):
 
 
 class Polling(Row):
-    """When to ask for a prediction: first, then each time ``factor`` later, up to a longest wait."""
+    """When to ask for a prediction: first, then each time ``factor`` later, up to a longest wait.
+
+    ``min_seconds`` is for providers that want time between two looks, however likely the end is.
+    """
 
     first_seconds: Positive
     factor: float = Field(ge=1)
     max_seconds: Positive
+    min_seconds: float = Field(default=0, ge=0)
 
 
 class Narrowing(Row):

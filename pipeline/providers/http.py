@@ -207,7 +207,10 @@ def _marked(reply: Reply | Failed, signs: Iterable[BusySign]) -> Reply | Failed:
 
 
 def _busy(reply: Reply) -> Busy:
-    return Busy(reason=Reason.BLOCKED, wait_seconds=told_wait(reply, now=datetime.now(UTC)))
+    told = told_wait(reply, now=datetime.now(UTC))
+    if reply.busy is None:
+        return Busy(reason=Reason.BLOCKED, wait_seconds=told)
+    return Busy(reason=Reason(reply.busy.reason), wait_seconds=told or reply.busy.wait_seconds)
 
 
 def _answer(verdict: Verdict, reply: Reply) -> Refused | Silent | Unknown | None:

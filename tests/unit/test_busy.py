@@ -103,6 +103,17 @@ def test_a_row_may_name_the_field_in_which_its_provider_tells_the_wait(server: S
     assert ordered == asked == Busy(reason=Reason.BLOCKED, wait_seconds=7.5)
 
 
+@pytest.mark.requirement("R10")
+def test_a_row_may_say_what_is_used_up_and_how_long_that_lasts_where_the_answer_does_not(server: Server) -> None:
+    rows = """[
+      { status = 429, field = "error", words = ["daily"], reason = "daily_limit", wait_seconds = 3600 },
+      { status = 429 },
+    ]"""
+    used_up, throttled = answer(429, {"error": "Daily task limit reached."}), answer(429, {"error": "Slow down."})
+    assert set(told(server, rows, used_up)) == {Busy(reason=Reason.DAILY_LIMIT, wait_seconds=3600.0)}
+    assert set(told(server, rows, throttled)) == {Busy(reason=Reason.BLOCKED)}
+
+
 HTTP_DATE = format_datetime(NOW + timedelta(seconds=42), usegmt=True)
 PAST = format_datetime(NOW - timedelta(hours=1), usegmt=True)
 

@@ -21,6 +21,7 @@ from pipeline.domain.answers import (
     Working,
 )
 from pipeline.domain.asset import TERMINAL, Asset, Failure, Policy, State, Waiting
+from pipeline.domain.attempt import consequence
 from pipeline.domain.decide import backoff, decide
 from pipeline.domain.errors import ImpossibleAnswer
 
@@ -309,6 +310,28 @@ def test_an_attempt_in_doubt_for_too_long_asks_for_a_person_and_keeps_looking() 
     assert decision.asset.state is State.UNCERTAIN
     assert decision.asset.waiting == Waiting(reason=Reason.NEEDS_PERSON)
     assert decision.wait == timedelta(seconds=11)
+
+
+@pytest.mark.requirement("R50")
+@pytest.mark.parametrize("answer", [UNKNOWN, SILENT, WITHDRAWN], ids=["no proof", "no answer", "no longer wanted"])
+@pytest.mark.parametrize(
+    ("doubtful_seconds", "state"), [(600, State.UNCERTAIN), (601, State.FAILED)], ids=["in time", "past its time"]
+)
+def test_where_nothing_can_ever_be_proven_an_order_is_booked_as_spent_after_its_time(
+    answer: Answer, doubtful_seconds: float, state: State
+) -> None:
+    blind = replace(POLICY, spent_after=timedelta(seconds=600))
+    old = replace(BEFORE[State.UNCERTAIN], uncertain_since=NOW - timedelta(seconds=doubtful_seconds))
+    decision = decide(old, answer, blind, NOW)
+    change = consequence(State.UNCERTAIN, answer, decision)
+    assert decision.asset.state is state
+    if state is State.FAILED:
+        assert decision.asset.failure
+        assert (decision.asset.failure.code, decision.asset.failure.retryable) == ("maybe_spent", True)
+        assert change
+        assert (change.spend, change.live) == ("commit", False)
+    else:
+        assert change is None or change.spend is None
 
 
 def test_pauses_double_up_to_the_longest() -> None:
