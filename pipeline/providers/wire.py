@@ -66,7 +66,7 @@ def call(
 ) -> _Result | Failed:
     """Send one request on one new connection, follow nothing, and give the open answer to ``consume``.
 
-    ``check_peer`` is told the address really connected to, before a byte of the request leaves; it raises
+    ``check_peer`` is told the address really connected to, before a byte of ours leaves; it raises
     ``OSError`` to stop there.
     """
     line, too_late = _Line(check_peer), f"no whole answer within {limits.total_seconds:.0f} s"
@@ -123,16 +123,25 @@ class _Line(HTTPAdapter):
                 return  # it is closed already
 
     def _watched(self, connection: Any) -> HTTPConnection:
-        connect = connection.connect
+        dial, connect = connection._new_conn, connection.connect  # noqa: SLF001 - urllib3 has no other hook there
+
+        def dial_and_check() -> socket.socket:
+            # Before TLS says a word: a name may by now lead elsewhere than when it was looked up.
+            reached: socket.socket = dial()
+            try:
+                if self._check_peer is not None:
+                    self._check_peer(reached.getpeername()[0])
+            except OSError:
+                reached.close()
+                raise
+            return reached
 
         def connect_and_note() -> None:
             connect()
             self._socket = connection.sock
-            if self._check_peer is not None:
-                self._check_peer(connection.sock.getpeername()[0])
             if self.late:
                 raise TimeoutError
             self.stood = True
 
-        connection.connect = connect_and_note
+        connection._new_conn, connection.connect = dial_and_check, connect_and_note  # noqa: SLF001
         return connection  # type: ignore[no-any-return] # it went in as one

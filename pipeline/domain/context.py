@@ -1,0 +1,51 @@
+"""The consistency context: what a vision model says of the job's reference images, put into every prompt of the job."""
+
+import re
+import unicodedata
+
+#: What the context tells, in this order; the vision model is asked for just these.
+PARTS = ("CHARACTER APPEARANCE", "PRODUCT FEATURES", "COLOR PALETTE", "VISUAL STYLE")
+#: Of each part: providers cut or refuse prompts of more than about 2000 characters, and the scene needs its share.
+MAX_PART_CHARS = 400
+
+_NOTHING = frozenset({"", "none", "n/a", "not applicable", "not visible", "-"})
+# A model may write headings in its own manner: "**Colour palette**:", "2) VISUAL STYLE -", "### Product Features".
+_HEADING = re.compile(
+    rf"^[\W\d_]*({'|'.join(part.replace('COLOR', 'COLOU?R').replace(' ', '[ _]') for part in PARTS)})\b[\W_]*",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def context_of(words: str) -> str | None:
+    """The context in a model's words: the parts that it told, each on its line; None where it told nothing."""
+    parts = parts_of(words)
+    return "\n".join(f"{name}: {parts[name]}" for name in PARTS if name in parts) or None
+
+
+def parts_of(words: str) -> dict[str, str]:
+    """The parts by their names; words under no heading at all are taken for the style."""
+    pieces = _HEADING.split(unicodedata.normalize("NFC", words.replace("\0", "")))
+    if len(pieces) == 1:
+        pieces = ["", PARTS[-1], pieces[0]]
+    told: dict[str, str] = {}
+    for heading, body in zip(pieces[1::2], pieces[2::2], strict=True):
+        name = re.sub(r"[ _]", " ", heading.upper()).replace("COLOUR", "COLOR")
+        said = _plain(body)
+        if said.rstrip(".").lower() not in _NOTHING:
+            told.setdefault(name, said)
+    return told
+
+
+def with_context(context: str | None, prompt: str) -> str:
+    """The context, a blank line, then the prompt (R31); just the prompt where there is no context."""
+    return f"{context}\n\n{prompt}" if context else prompt
+
+
+def _plain(body: str) -> str:
+    """On one line, without the marks of a list or of bold type, and cut at a word."""
+    bare = re.sub(r"[*_`#]+|^\s*[-•]\s*", " ", body, flags=re.MULTILINE)
+    printable = "".join(sign if sign.isprintable() else " " for sign in bare)
+    said = " ".join(printable.split())
+    if len(said) <= MAX_PART_CHARS:
+        return said
+    return said[:MAX_PART_CHARS].rsplit(" ", 1)[0].rstrip(" ,;:") + "…"
