@@ -57,14 +57,14 @@ class Model:
     """A row of the TOML file. Prices are in US cents, per second of result or per result."""
 
     name: str
-    kind: str  #: video, image or audio
+    kind: str  #: video, image, audio or text
     seconds: float  #: what rendering usually takes
     input: Mapping[str, InputField]
     version: str | None = None  #: set for a community model, which can be ordered by version only
     clip_seconds: float = 5  #: length of the result when no input says it
     frames_field: str | None = None  #: the input whose leading digits count the frames, when no other says its length
     ratio: str = "16:9"  #: shape of the result when no input says it
-    output: str = "uri"  #: uri, or uris for an array
+    output: str = "uri"  #: uri, uris for an array, or words: an array of pieces of text
     cents: float = 0
     cents_per_second: float | Mapping[str, float] = 0
     price_field: str = "resolution"  #: which input chooses among several ``cents_per_second``

@@ -17,11 +17,18 @@ from simulator.outputs import Links
 from simulator.predictions import Phase, Prediction
 from simulator.render import file_names
 from simulator.schema import Complaint, Model
+from simulator.words import pieces_of, words_of
 
 ID_LENGTH = 26
 ID_LETTERS = string.ascii_lowercase + string.digits
 STEPS = 25
 BAR_WIDTH = 10
+PIECES = {
+    "type": "array",
+    "items": {"type": "string"},
+    "x-cog-array-type": "iterator",
+    "x-cog-array-display": "concatenate",
+}
 
 
 class Problem(Exception):
@@ -183,7 +190,8 @@ def version_document(model: Model) -> dict[str, Any]:
         "required": [name for name, spec in model.input.items() if spec.required],
     }
     uri = {"type": "string", "format": "uri"}
-    output = {"title": "Output"} | ({"type": "array", "items": uri} if model.output == "uris" else uri)
+    forms: dict[str, dict[str, Any]] = {"uri": uri, "uris": {"type": "array", "items": uri}, "words": PIECES}
+    output = {"title": "Output"} | forms[model.output]
     return {
         "id": model.version or "hidden",
         "created_at": "2026-01-01T00:00:00.000000Z",
@@ -201,6 +209,8 @@ def _logs(prediction: Prediction, now: datetime) -> str:
 
 
 def _output(prediction: Prediction, outputs: Sequence[str]) -> Any:
+    if prediction.order.media.kind == "text" and prediction.phase is Phase.SUCCEEDED:
+        return [] if prediction.order.fault.output == "empty" else pieces_of(words_of(prediction.order.input))
     if not outputs:
         return None
     return list(outputs) if prediction.order.media.as_list else outputs[0]

@@ -21,7 +21,7 @@ PREFER = re.compile(r"wait(?:=([1-9]|[1-5][0-9]|60))?")
 CANCEL_AFTER = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?|(\d+)")
 LONGEST_WAIT_SECONDS = 60
 SHORTEST_DEADLINE_SECONDS = 5
-EXTENSIONS = {"video": "mp4", "image": "jpg", "audio": "mp3"}
+EXTENSIONS = {"video": "mp4", "image": "jpg", "audio": "mp3", "text": "txt"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ def _media(model: Model, given: Mapping[str, Any]) -> Media:
     return Media(
         kind=model.kind,
         extension=str(extension),
-        count=int(whole.get("num_outputs", 1)),
+        count=0 if model.kind == "text" else int(whole.get("num_outputs", 1)),
         ratio=_ratio(str(whole.get("aspect_ratio") or whole.get("size") or model.ratio)),
         seconds=model.result_seconds(given),
         as_list=model.output == "uris",

@@ -46,6 +46,15 @@ def test_progress_moves_while_it_renders(provider: SimulatorProcess) -> None:
     assert ended["metrics"]["total_time"] >= 2
 
 
+def test_a_language_model_answers_in_pieces_of_text_and_makes_no_file(provider: SimulatorProcess) -> None:
+    given = {"prompt": "Say: VISUAL STYLE", "images": ["https://s3.test/a.jpg"]}
+    asked = provider.call("POST", "/v1/models/google/gemini-2.5-flash/predictions", json={"input": given}).json()
+    made = provider.ended(asked["id"])
+    assert made["status"] == "succeeded"
+    assert "".join(made["output"]).startswith("VISUAL STYLE: visual style as in 1 pictures")
+    assert all(len(piece) <= 12 for piece in made["output"])
+
+
 def test_the_result_is_a_real_clip_as_ordered_that_says_whose_it_is(provider: SimulatorProcess, tmp_path: Path) -> None:
     prompt = "It's 100% {wild}: %{pts} \\ [a];b,'c'\n\nSCENE: \"Ünïcode\" — the sea"
     made = provider.finished(prompt, input={"duration": 3, "aspect_ratio": "9:16"})
