@@ -25,6 +25,7 @@ from pipeline.services import Services, build
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from tests import servers
+from tests.audit import audit
 from tests.told import settings_told
 
 NOWHERE = "127.0.0.1:1"  # where nobody listens: a question to it fails at once
@@ -258,9 +259,13 @@ def world(
     valkey_url: str = f"redis://{NOWHERE}/0",
     s3: servers.ObjectStore | None = None,
     simulator: servers.Simulator | None = None,
+    audited: bool = True,
     **more: Any,
 ) -> Iterator[World]:
-    """Services on these servers; what is not given is away. ``more`` are settings."""
+    """Services on these servers; what is not given is away. ``more`` are settings.
+
+    In the end the simulator's ledger has to be ours, unless the test itself writes in our tables what never was.
+    """
     carrier = KeepingCarrier()
     services = build(_settings(database_url, valkey_url, s3, simulator, more), carrier)
     lines = {name: Line(adapter) for name, adapter in services.providers.items()}
@@ -270,7 +275,10 @@ def world(
     if simulator:
         requests.post(f"{simulator.url}/_sim/reset", timeout=10).raise_for_status()
     try:
-        yield World(services, carrier, owner(services.store, "studio"), lines["replicate"], simulator)
+        built = World(services, carrier, owner(services.store, "studio"), lines["replicate"], simulator)
+        yield built
+        if simulator and audited:
+            audit(built)
     finally:
         services.close()
 

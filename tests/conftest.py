@@ -9,6 +9,7 @@ import redis
 
 from cli.stack.stack import Stack
 from tests import chromium, servers
+from tests.audit import BOOKS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -95,3 +96,10 @@ def no_browser() -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(missing)
     pytest.skip(missing)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Both ledgers of the whole run, the providers' and ours."""
+    if BOOKS.predictions:
+        there, here = f"{BOOKS.cents_there} cents there", f"{BOOKS.cents_here} cents here"
+        terminalreporter.write_line(f"paid for {BOOKS.predictions} predictions: {there}, {here}")

@@ -64,7 +64,8 @@ def app(here: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Celery]:
 def environment(settings: Settings) -> dict[str, str]:
     """The variables that make these settings."""
     told = {each.name.upper(): getattr(settings, each.name) for each in fields(settings)}
-    return {name: str(value) for name, value in told.items() if value and not isinstance(value, Mapping)}
+    ours = {name: str(value) for name, value in told.items() if value and not isinstance(value, Mapping)}
+    return {**settings.environment, **ours}
 
 
 def messages(here: World, queue: str) -> list[dict[str, Any]]:
