@@ -10,6 +10,7 @@ from typing import Protocol
 
 from flask import Flask
 
+from simulator.hypereal import dialect as hypereal
 from simulator.parts import Parts
 from simulator.predictions import Prediction
 from simulator.replicate import dialect as replicate
@@ -23,4 +24,4 @@ class Dialect(Protocol):
     def announce(self, parts: Parts, prediction: Prediction, event: str) -> None: ...
 
 
-DIALECTS: Mapping[str, Dialect] = {"replicate": replicate}
+DIALECTS: Mapping[str, Dialect] = {"hypereal": hypereal, "replicate": replicate}

@@ -32,7 +32,7 @@ CHOICES = {
     "webhook": ("never", "twice", "forged", "late"),
     "output": ("truncated", "cut", "html", "empty", "wrong-duration", "expired"),
 }
-ORDER_PARTS = ("seconds", "fail", "stall", "aborted", "create", "webhook", "output")
+ORDER_PARTS = ("seconds", "fail", "stall", "aborted", "create", "webhook", "output", "early")
 REQUEST_PARTS = ("poll", "list", "cancel", "down")
 
 FAILURES = {
@@ -57,6 +57,7 @@ class Fault:
     cancel: str | None = None
     down: str | None = None  #: every request of the provider's API is answered so
     requests: int = 1  #: how many polls or cancels of this prediction are troubled
+    early: int = 0  #: how many looks at the live prediction say wrongly that it failed, where the provider does so
     webhook: str | None = None
     late: float = 5  #: seconds that a late webhook is late
     output: str | None = None
@@ -90,7 +91,7 @@ NOTHING = Fault()
 def _converter(name: str) -> Callable[[str], Any]:
     if name in CHOICES:
         return str
-    return {"requests": int, "downloads": int, "times": int, "seed": int, "fail": str}.get(name, float)
+    return {"requests": int, "downloads": int, "times": int, "seed": int, "early": int, "fail": str}.get(name, float)
 
 
 def parse_fault(text: str) -> Fault:
@@ -194,6 +195,11 @@ class FaultBook:
                 if not fault.about_orders and getattr(fault, part) and self._turn(item.key, fault):
                     return str(getattr(fault, part)), fault
         return None
+
+    def for_look(self, prediction_id: str, fault: Fault) -> bool:
+        """Whether this look at a live prediction says wrongly that it failed."""
+        with self._lock:
+            return bool(fault.early) and self._turn(f"look {prediction_id}", replace(fault, times=fault.early, share=1))
 
     def for_download(self, prediction_id: str, fault: Fault) -> str | None:
         """The trouble of a download of this prediction's output."""

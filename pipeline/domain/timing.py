@@ -36,14 +36,14 @@ def took(samples: Sequence[float]) -> tuple[float, ...]:
 def next_look(policy: Policy, elapsed: timedelta, *, looks: int, queued: bool = False) -> timedelta:
     """How long to wait for the next look at a prediction that has been at work for so long, after so many looks.
 
-    Never longer than the catalogue allows, except where the provider reports by itself and we only make sure.
+    Never sooner or later than the catalogue allows, except where the provider reports by itself and we only make sure.
     """
     passed_seconds = elapsed.total_seconds()
     if policy.reported:
         return timedelta(seconds=_as_a_net(policy, passed_seconds))
     if not policy.took_seconds:
         return in_turn(policy, looks)
-    wait = min(timedelta(seconds=_when_likely(policy, passed_seconds)), policy.poll_max)
+    wait = min(max(timedelta(seconds=_when_likely(policy, passed_seconds)), policy.poll_min), policy.poll_max)
     # In the provider's queue no time is likelier than another.
     return max(wait, in_turn(policy, looks)) if queued else wait
 

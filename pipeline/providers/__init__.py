@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping
 
+from pipeline.providers.hypereal import Hypereal
 from pipeline.providers.protocol import Provider
 from pipeline.providers.replicate import Replicate
 
-PROVIDERS: Mapping[str, type[Provider]] = {"replicate": Replicate}
+PROVIDERS: Mapping[str, type[Provider]] = {
+    "hypereal": Hypereal,
+    "replicate": Replicate,
+}

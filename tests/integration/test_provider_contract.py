@@ -88,7 +88,10 @@ class Case:
         return Order(**given | changes)
 
 
-CASES = (Case(model="replicate/seedance-1-pro-fast", bad={"duration": 999}),)
+CASES = (
+    Case(model="replicate/seedance-1-pro-fast", bad={"duration": 999}),
+    Case(model="hypereal/kling-3-std", bad={"duration": 999}, cancels=False, signed=False, finds="never"),
+)
 
 
 @pytest.fixture(scope="module")

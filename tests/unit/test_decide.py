@@ -359,3 +359,10 @@ def test_a_doubt_that_only_a_person_could_end_ends_when_nobody_wants_the_clip_an
     doubtful = replace(BEFORE[State.UNCERTAIN], waiting=Waiting(reason=Reason.NEEDS_PERSON))
     decision = decide(doubtful, WITHDRAWN, POLICY, NOW)
     assert (decision.asset.state, decision.wait) == (State.CANCELLED, None)
+
+
+@pytest.mark.requirement("R11")
+@pytest.mark.parametrize("answer", [SILENT, LOST], ids=["silent", "lost"])
+def test_a_provider_that_wants_time_between_looks_gets_it_also_when_a_look_told_nothing(answer: Answer) -> None:
+    slow = replace(POLICY, poll_min=timedelta(seconds=8))
+    assert decide(BEFORE[State.RENDERING], answer, slow, NOW).wait == timedelta(seconds=8)

@@ -146,3 +146,14 @@ def test_with_webhooks_five_thousand_predictions_of_which_some_are_slow_cost_few
             now, looks = now + wait(policy, now), looks + 1
         seconds += ends_at
     assert 5000 * looks / seconds < 6
+
+
+@pytest.mark.requirement("R11")
+@pytest.mark.parametrize("took_seconds", [(), (3.0,) * 5, (16.0, 24.0, 32.0, 40.0, 48.0)])
+def test_a_provider_that_wants_time_between_looks_gets_it_however_likely_the_end_is(
+    took_seconds: tuple[float, ...],
+) -> None:
+    eight = timedelta(seconds=8)
+    policy = replace(CATALOGUE, poll_first=eight, poll_factor=1, poll_max=eight, poll_min=eight)
+    policy = replace(policy, took_seconds=took_seconds)
+    assert [wait(policy, passed, looks=looks) for looks, passed in enumerate((0, 3, 8, 16, 48, 1000))] == [8] * 6

@@ -1,0 +1,1 @@
+"""Hypereal, as its users know it: no official source could be read."""
