@@ -11,10 +11,13 @@ from pipeline.domain.errors import BrokenMedia
 from pipeline.media import ffmpeg
 from pipeline.media.container import demuxer_of
 from pipeline.media.film import stitch
+from pipeline.media.still import Still, examine
 from pipeline.media.track import Tracks, measure
 
 MAX_SIDE_PIXELS = 8192
 MAX_SECONDS = 3600.0
+# Below this providers refuse a picture, or make mush of it.
+MIN_PICTURE_PIXELS = 256
 THUMBNAIL_PIXELS = (320, 180)
 
 _PICTURING = ffmpeg.Allowance(wall_seconds=30, cpu_seconds=20)
@@ -54,6 +57,14 @@ class Media:
         ``picture`` becomes its thumbnail on the way, unless the clip is one of which none can be made.
         """
         return _measured(path, self._decoded(path, picture))
+
+    def check_picture(self, path: Path, *, min_side_pixels: int = MIN_PICTURE_PIXELS) -> Still:
+        """Prove that a file is a whole JPEG, PNG or WebP of a size that models take, whatever it is called."""
+        found = examine(self._ffmpeg, path)
+        if not all(min_side_pixels <= side <= MAX_SIDE_PIXELS for side in (found.width, found.height)):
+            allowed = f"{min_side_pixels} to {MAX_SIDE_PIXELS} a side"
+            raise BrokenMedia(f"the picture is {found.width}x{found.height} pixels; we take {allowed}")
+        return found
 
     def thumbnail(self, path: Path, out: Path) -> None:
         """Write the first frame as a JPEG of 320x180, whole, on black where the ratio is another (R47)."""

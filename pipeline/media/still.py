@@ -9,6 +9,7 @@ from pipeline.media import ffmpeg
 from pipeline.media.track import read_tracks
 
 _JPEG, _PNG, _RIFF, _WEBP = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"WEBP"
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _DECODING = ffmpeg.Allowance(wall_seconds=30, cpu_seconds=20)
 _DECODED = ("-map", "0:v:0", "-frames:v", "1", "-f", "framecrc", "pipe:1")
 
@@ -24,7 +25,7 @@ class Still:
     sha256: str
 
 
-def still(executable: Path, path: Path) -> Still:
+def examine(executable: Path, path: Path) -> Still:
     """Prove that a file is a picture by decoding it. Raises ``BrokenMedia``."""
     demuxer, suffix = _opened_as(path)
     listing = ffmpeg.run(executable, [*ffmpeg.video_input(path, demuxer), *_DECODED], _DECODING)
@@ -39,9 +40,17 @@ def _opened_as(path: Path) -> tuple[str, str]:
     with path.open("rb") as file:
         start = file.read(12)
     if start.startswith(_JPEG):
+        _check_end_of_jpeg(path)
         return "jpeg_pipe", ".jpg"
     if start.startswith(_PNG):
         return "png_pipe", ".png"
     if start.startswith(_RIFF) and start.endswith(_WEBP):
         return "webp_pipe", ".webp"
     raise BrokenMedia("the file is neither a JPEG, nor a PNG, nor a WebP picture" if start else "the file is empty")
+
+
+def _check_end_of_jpeg(path: Path) -> None:
+    """A decoder fills up what is missing of a JPEG with grey; its last scan says itself where it ends."""
+    content = path.read_bytes()
+    if content.find(_JPEG_END, content.rfind(_JPEG_SCAN)) < 0:
+        raise BrokenMedia("the picture is cut short")
