@@ -42,7 +42,10 @@ class Words(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Sale:
-    """An order that was read and found right. ``given`` is flat; ``body`` is what stands in the ledger."""
+    """An order that was read and found right. ``given`` is flat; ``body`` is what stands in the ledger.
+
+    ``at_once``: whoever orders more than so many waits in the provider's own queue, instead of being refused.
+    """
 
     id: str
     model: Model
@@ -52,6 +55,9 @@ class Sale:
     base_url: str
     webhook: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    at_once: int | None = None
+    price_cents: float | None = None  #: None: what the model's row says
+    media: Media | None = None  #: None: what the fields of the input say
 
 
 class Desk:
@@ -66,11 +72,15 @@ class Desk:
         """Whether a token opens an account."""
         return bool(token) and (not self._parts.settings.tokens or token in self._parts.settings.tokens)
 
-    def enter(self, token: str, counted: str) -> None:
-        """Let an account's request in. Raises what the dialect's words say: throttled, or broken on demand."""
+    def enter(self, token: str, counted: str, *, limits_of: str | None = None) -> None:
+        """Let an account's request in. Raises what the dialect's words say: throttled, or broken on demand.
+
+        ``limits_of`` names the dialect's limits that hold, where it has more than one set of them.
+        """
         g.account, g.counted = account_of(token, self._dialect), counted
+        g.limited = account_of(token, limits_of or self._dialect)
         self._parts.stats.count(counted, g.account)
-        verdict = self._parts.gate.take(g.account, "create" if counted == "creates" else "other")
+        verdict = self._parts.gate.take(g.limited, "create" if counted == "creates" else "other")
         if not verdict.allowed:
             self._parts.stats.refuse(g.account, counted, Why.RATE)
             raise self._words.throttled(Why.RATE, None)
@@ -99,7 +109,7 @@ class Desk:
             raise self._words.invalid(str(unreadable)) from None
         if refusal := self._before_accepting(fault):
             return refusal
-        limit = self._parts.gate.limits_of(g.account).max_in_flight
+        limit = None if sale.at_once else self._parts.gate.limits_of(g.limited).max_in_flight
         prediction = self._parts.engine.accept(g.account, limit, lambda number: self._order(number, sale, fault))
         if prediction is None:
             self._parts.stats.refuse(g.account, g.counted, Why.IN_FLIGHT)
@@ -144,10 +154,11 @@ class Desk:
             model=sale.model.name,
             version="",
             input=sale.body,
-            price_cents=sale.model.price_cents(sale.given),
+            price_cents=sale.model.price_cents(sale.given) if sale.price_cents is None else sale.price_cents,
             created_at=datetime.now(UTC),
             render_seconds=self._render_seconds(sale.model, caption, fault),
-            media=_media(sale),
+            media=sale.media or _media(sale),
+            at_once=sale.at_once,
             caption=caption,
             base_url=sale.base_url,
             dialect=self._dialect,

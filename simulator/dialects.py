@@ -14,6 +14,7 @@ from simulator.hypereal import dialect as hypereal
 from simulator.parts import Parts
 from simulator.predictions import Prediction
 from simulator.replicate import dialect as replicate
+from simulator.runway import dialect as runway
 
 
 class Dialect(Protocol):
@@ -24,4 +25,4 @@ class Dialect(Protocol):
     def announce(self, parts: Parts, prediction: Prediction, event: str) -> None: ...
 
 
-DIALECTS: Mapping[str, Dialect] = {"hypereal": hypereal, "replicate": replicate}
+DIALECTS: Mapping[str, Dialect] = {"hypereal": hypereal, "replicate": replicate, "runway": runway}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-OPTIONAL = frozenset({"creates_burst", "other_burst", "max_in_flight", "busy_retry_after_seconds"})
+OPTIONAL = frozenset({"creates_burst", "creates_per_day", "other_burst", "max_in_flight", "busy_retry_after_seconds"})
 RATES = frozenset({"creates_per_minute", "creates_burst", "other_per_minute", "other_burst"})
 
 
@@ -37,6 +37,7 @@ class Limits:
     creates_burst: int | None = None
     other_burst: int | None = None
     max_in_flight: int | None = None
+    creates_per_day: int | None = None  #: only where a dialect counts them
     busy_retry_after_seconds: float | None = 5  #: what a 429 for the hidden limit tells; None: nothing
     busy_retry_after_form: RetryForm = RetryForm.SECONDS
 

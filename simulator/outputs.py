@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import mimetypes
+import secrets
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -29,6 +30,11 @@ class Links:
         born = prediction.completed_at or prediction.order.created_at
         ends_at = born if prediction.order.fault.output == "expired" else born + self._life
         return self.signed(base_url, f"outputs/{prediction.id}/{name}", int(ends_at.timestamp()))
+
+    def fresh(self, base_url: str, prediction: Prediction, name: str, *, dead: bool = False) -> str:
+        """A link to one file that was never given before, and lives from now on."""
+        ends_at = time.time() + (0 if dead else self._life.total_seconds())
+        return f"{self.signed(base_url, f'outputs/{prediction.id}/{name}', int(ends_at))}&nonce={secrets.token_hex(8)}"
 
     def signed(self, base_url: str, path: str, expires: int) -> str:
         """A link to any path, good until ``expires`` (seconds since 1970)."""

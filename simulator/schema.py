@@ -11,11 +11,12 @@ PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "uri": (str,),
     "uris": (list,),
+    "list": (list,),
     "integer": (int,),
     "number": (int, float),
     "boolean": (bool,),
 }
-JSON_TYPES = {"uri": "string", "uris": "array"}
+JSON_TYPES = {"uri": "string", "uris": "array", "list": "array"}
 URI = re.compile(r"(https?://|data:)\S+", re.ASCII)
 
 

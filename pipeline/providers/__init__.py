@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pipeline.providers.hypereal import Hypereal
 from pipeline.providers.protocol import Provider
 from pipeline.providers.replicate import Replicate
+from pipeline.providers.runway import Runway
 
 PROVIDERS: Mapping[str, type[Provider]] = {
     "hypereal": Hypereal,
     "replicate": Replicate,
+    "runway": Runway,
 }

@@ -1,0 +1,1 @@
+"""Runway's dialect: tasks under one path per mode, nothing listed, nobody called."""
