@@ -17,6 +17,26 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+class Submitting(Query):
+    """How an order is submitted."""
+
+    dry_run: bool = Field(default=False, description="Check and price it; store nothing.")
+
+
+class IdempotencyHeader(BaseModel):
+    """The client's own name for its request."""
+
+    model_config = ConfigDict(extra="ignore")
+    key: str | None = Field(
+        default=None,
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x20-\x7e]*[\x21-\x7e][\x20-\x7e]*$",
+        description="The same key with the same body is the same job, for at least a day.",
+    )
+
+
 class Page(Query):
     """Which part of a long list (R18)."""
 

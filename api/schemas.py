@@ -265,6 +265,12 @@ def documented(name: str, import_name: str, *, url_prefix: str, about: str) -> A
         import_name,
         url_prefix=url_prefix,
         abp_tags=[Tag(name=name, description=about)],
+def any_body(properties: Json) -> Json:
+    """An operation's request body that has no class of its own."""
+    schema = {"schema": {"type": "object", "properties": properties}}
+    return {"requestBody": {"required": True, "content": {"application/json": schema}}}
+
+
         abp_security=[{"key": []}],
         abp_responses=_refusals(),
         operation_id_callback=_operation_id,

@@ -21,7 +21,7 @@ from pipeline.database.store import Store
 from pipeline.domain.asset import Policy
 from pipeline.domain.catalogue import Catalogue, load
 from pipeline.domain.document import Links
-from pipeline.domain.errors import SettingsError, Unavailable
+from pipeline.domain.errors import SettingsError, Unavailable, UnknownModel
 from pipeline.domain.events import Event, EventType, present
 from pipeline.domain.line import Line, View
 from pipeline.domain.model import Model
@@ -224,7 +224,7 @@ class Services:
 def build(settings: Settings, carrier: Carrier) -> Services:
     """Every part, from the settings; nothing is connected before it is used. Raises CatalogueError, SettingsError."""
     redis = connect_redis(settings.redis_url)
-    catalogue = load(catalogue_texts(settings.catalogue_dir))
+    catalogue = _catalogue(settings)
     own = accounts.told(settings, catalogue)
     return Services(
         settings=settings,
@@ -261,6 +261,15 @@ def catalogue_texts(folder: str) -> dict[str, str]:
     if not texts:
         raise SettingsError(f"CATALOGUE_DIR {folder} holds no .toml file")
     return texts
+
+
+def _catalogue(settings: Settings) -> Catalogue:
+    """The catalogue, without the models that the operator takes out. Raises CatalogueError, SettingsError."""
+    catalogue = load(catalogue_texts(settings.catalogue_dir))
+    try:
+        return catalogue.retiring(settings.retired_models, datetime.now(UTC).date())
+    except UnknownModel as unknown:
+        raise SettingsError(f"RETIRED_MODELS: {unknown.detail}") from None
 
 
 def _storage(settings: Settings) -> Storage:

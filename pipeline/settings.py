@@ -16,6 +16,10 @@ _ACCOUNT_NAME = re.compile(r"[a-z0-9-]+")
 Tokens = Mapping[str, str]
 
 
+#: Keys of the catalogue.
+Names = tuple[str, ...]
+
+
 def _secret() -> Any:
     """A field that no repr and no log ever shows."""
     return field(default="", repr=False)
@@ -61,6 +65,9 @@ class Settings:
     broker_visibility_timeout_seconds: int = 180
     ffmpeg_bin: str = ""
     catalogue_dir: str = ""
+    context_model: str = "replicate/gemini-2.5-flash"
+    links_to_loopback: bool = False
+    retired_models: Names = ()
     log_level: str = "INFO"
     log_format: str = "json"
     #: All that was told, whatever it is: what concerns providers is read by the names that the catalogue gives them.
@@ -98,11 +105,23 @@ def _tokens(told: str) -> Tokens:
     return found
 
 
+def _names(told: str) -> Names:
+    """``fal/sora-2,fal/sora-2-pro`` as a list."""
+    return tuple(name for each in told.split(",") if (name := each.strip()))
+
+
+def _flag(told: str) -> bool:
+    """True or false. Raises ValueError for any other word."""
+    return bool(("false", "true").index(told.strip().lower()))
+
+
 _NUMBER = "a number"
 _PARSERS: dict[Any, tuple[Callable[[str], object], str]] = {
     str: (str.strip, "text"),
     int: (int, _NUMBER),
     float: (float, _NUMBER),
+    bool: (_flag, "true or false"),
+    Names: (_names, "a list of names"),
     Tokens: (_tokens, "a list like name=token,name=token, with names of a-z, 0-9 and -, and nothing twice"),
 }
 

@@ -6,15 +6,17 @@ it is no catalogue: ``load`` lists every complaint at once, and the process must
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from difflib import get_close_matches
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from pipeline.domain.errors import CatalogueError, FieldError, UnknownModel
+from pipeline.domain.errors import CatalogueError, FieldError, NotFound, UnknownModel
 from pipeline.domain.model import Model
 from pipeline.domain.rows import INPUTS_OF_MODE, Account, Mode, Range
 
@@ -47,6 +49,23 @@ class Catalogue:
         names = get_close_matches(key[:200].lower(), self.models, n=3)
         slugs = [by_slug[name] for name in get_close_matches(slug, by_slug, n=3)]
         return list(dict.fromkeys((*names, *slugs)))[:3]
+
+    def on_path(self, path: str) -> tuple[Model, Mode]:
+        """The row, and the mode of it, that clients of old order on this path. Raises NotFound."""
+        if path not in self.paths:
+            raise NotFound("there is nothing at this address")
+        return self.paths[path]
+
+    @cached_property
+    def paths(self) -> Mapping[str, tuple[Model, Mode]]:
+        """Every path of old, in the order of the rows."""
+        return {path: (model, mode) for model in self.models.values() for mode, path in model.legacy_paths.items()}
+
+    def retiring(self, keys: Iterable[str], on: date) -> "Catalogue":
+        """The same without these models, from that day on unless their rows say when. Raises UnknownModel."""
+        gone = [self.model(key) for key in keys]
+        rows = {row.key: row.model_copy(update={"retired": row.retired or row.sunset or on}) for row in gone}
+        return replace(self, models=MappingProxyType({**self.models, **rows}))
 
     def account_for(self, model: Model) -> Account:
         """The account that pays for this model's predictions."""
@@ -95,6 +114,7 @@ def load(texts: Mapping[str, str]) -> Catalogue:
         *_repeated("model", (model.key for model in models)),
         *_repeated("legacy path", (path for model in models for path in model.legacy_paths.values())),
         *(f"{model.key}: {sentence}" for model in models for sentence in _contradictions(model)),
+        *(f"{model.key}: there is no successor {model.successor}" for model in _without_heir(models)),
     ]
     if complaints:
         raise CatalogueError(complaints)
@@ -136,6 +156,11 @@ def _row(kind: type[_R], data: Any, place: str, complaints: list[str]) -> _R | N
         return None
 
 
+def _without_heir(models: Sequence[Model]) -> list[Model]:
+    keys = {model.key for model in models}
+    return [model for model in models if model.successor and model.successor not in keys]
+
+
 def _repeated(what: str, names: Iterable[str]) -> list[str]:
     return [f"the {what} {name!r} stands {times} times" for name, times in Counter(names).items() if times > 1]
 
@@ -146,10 +171,11 @@ def _contradictions(model: Model) -> Iterator[str]:
     yield from _shapes_that_clash(model)
     yield from _lengths_that_clash(model)
     yield from _prices_that_lack(model)
-    inputs = {name for name, given in model.inputs if given}
+    inputs, paths = {name for name, given in model.inputs if given}, model.legacy_paths.values()
     for mode in model.modes:
         yield from (f"mode {mode} needs inputs.{name}" for name in INPUTS_OF_MODE[mode] if name not in inputs)
     yield from (f"legacy_paths.{mode} is no mode of it" for mode in model.legacy_paths if mode not in model.modes)
+    yield from (f"legacy path {path!r} does not begin with /api/" for path in paths if not path.startswith("/api/"))
     yield from (f"only.{mode} is no mode of it" for mode in model.only if mode not in model.modes)
     yield from (f"endpoints.{mode} is no mode of it" for mode in model.endpoints if mode not in model.modes)
 

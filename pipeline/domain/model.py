@@ -132,6 +132,9 @@ class Model(Row):
             "modes": list(self.modes),
             "aspect_ratios": list(self.aspect_ratios()),
             "aspect_ratio_passed_as": self.aspect_ratio.field or ("image" if self.aspect_ratio.from_image else None),
+            "sunset": self.sunset and self.sunset.isoformat(),
+            "successor": self.successor,
+            "legacy_paths": dict(self.legacy_paths),
             "durations": self.duration.allowed,
             "duration_strategy": self.duration.strategy,
             "by_mode": {

@@ -150,3 +150,6 @@ def _warnings(shots: list[Shot], models: dict[str, Model]) -> Iterator[str]:
         if not model.price.verified:
             day = model.price.checked.isoformat()
             yield f"the price of {key} is an estimate of {day}, not confirmed by {model.provider}"
+        if model.sunset:
+            instead = f"; take {model.successor} instead" if model.successor else ""
+            yield f"{model.provider} withdraws {key} on {model.sunset.isoformat()}{instead}"

@@ -1,0 +1,123 @@
+"""Orders of one clip over HTTP: a route for every path of old that the catalogue has, all of them one view."""
+
+import re
+from datetime import UTC, date, datetime, time
+from typing import Any
+from uuid import UUID
+
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
+from pydantic import BaseModel
+from werkzeug.http import http_date
+
+from api import schemas
+from api.auth import Policy, allow, caller
+from api.bodies import json_body
+from api.context import services
+from api.forms import IdempotencyHeader, JobPath, Query, Submitting
+from api.replies import reply, taken_in
+from pipeline import single
+from pipeline.domain.catalogue import Catalogue
+from pipeline.domain.single import JOB_NAMES, SCENE_NAMES
+
+_NAMES = (*SCENE_NAMES.values(), *JOB_NAMES.values())
+_FIELDS = {first: {"description": f"Also: {', '.join(others)}"} if others else {} for first, *others in _NAMES}
+_ABOUT = "One clip per order, under the paths and with the words that older clients use."
+
+
+class Taken(schemas.Accepted):
+    """A job of one clip that was taken in. `sunset`: from that day its provider does not make it any more."""
+
+    task_id: str
+    model: str
+    sunset: str | None
+    successor: str | None
+
+
+class Standing(BaseModel):
+    """How an order of one clip stands."""
+
+    id: str
+    clip_id: str
+    status: schemas.Status
+    progress: int
+    url: str | None
+    thumbnail_url: str | None
+    duration: float | None
+    provider: str
+    model: str
+    cost_cents: int
+    error: schemas.ClipError | None
+    error_message: str | None
+    waiting: schemas.Waiting | None
+    retry_after_ms: int
+    created_at: str
+    finished_at: str | None
+    links: schemas.Links
+
+
+class TaskQuery(Query):
+    """Which order, as clients of a provider call it."""
+
+    task_id: UUID
+
+
+def routes(catalogue: Catalogue) -> APIBlueprint:
+    """A route for every path of the catalogue's rows, and those that tell how an order stands."""
+    found = schemas.documented("single", __name__, url_prefix="/api", about=_ABOUT)
+    for path, (model, mode) in catalogue.paths.items():
+        documented = found.post(
+            path.removeprefix("/api"),
+            endpoint=f"submit_{_word(path)}",
+            operation_id=f"submit_{_word(path)}",
+            summary=f"{model.title}, from {mode.replace('_', ' ')}",
+            responses={200: schemas.Priced, 202: Taken},
+            deprecated=bool(model.sunset or model.retired) or None,
+            openapi_extensions=schemas.any_body(_FIELDS),
+        )
+        documented(submit)
+    for path, told in (("/runway/status/<job_id>", read_status), ("/minimax/video/status", read_task)):
+        found.get(path, responses={200: Standing})(told)
+    return found
+
+
+@allow(Policy.KEY)
+def submit(query: Submitting, header: IdempotencyHeader) -> Response:
+    """Order one clip: a job of one scene, made from the row of the catalogue that has this path."""
+    document = single.submit(
+        services(),
+        owner_id=caller().owner_id,
+        path=request.path,
+        body=json_body(),
+        idempotency_key=header.key,
+        dry_run=query.dry_run,
+    )
+    response = taken_in(document)
+    return _with_its_end(response, document)
+
+
+@allow(Policy.KEY)
+def read_status(path: JobPath) -> Response:
+    """How an order of one clip stands."""
+    return reply(single.status(services(), caller().owner_id, path.job_id))
+
+
+@allow(Policy.KEY)
+def read_task(query: TaskQuery) -> Response:
+    """How an order of one clip stands."""
+    return reply(single.status(services(), caller().owner_id, query.task_id))
+
+
+def _with_its_end(response: Response, document: dict[str, Any]) -> Response:
+    """The day on which the model goes, as RFC 8594 has it, and where to go then."""
+    if document["sunset"]:
+        ends_at = datetime.combine(date.fromisoformat(document["sunset"]), time(), UTC)
+        response.headers["Sunset"] = http_date(ends_at)
+        if document["successor"]:
+            response.headers["Link"] = f'</v1/models/{document["successor"]}>; rel="successor-version"'
+    return response
+
+
+def _word(path: str) -> str:
+    """A path as a name."""
+    return re.sub(r"\W+", "_", path.removeprefix("/api/").removesuffix("/submit")).strip("_")
