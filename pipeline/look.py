@@ -38,8 +38,8 @@ def look(services: Services, hold: Hold, prediction: Prediction) -> Answer:
 
 def _in_company(services: Services, hold: Hold) -> list[InFlight]:
     """All predictions of the account that one list would answer for; none where it pays not to ask for a list."""
-    account = services.catalogue.accounts.get(hold.provider)
-    if account is None or not account.lists:
+    account, model = services.catalogue.accounts.get(hold.provider), services.catalogue.models.get(hold.model)
+    if account is None or not account.lists or (model and not model.listed):
         return []
     in_flight = services.store.surveys.in_flight(hold.account, limit=_MOST + 1)
     return in_flight if 1 < len(in_flight) <= _MOST else []

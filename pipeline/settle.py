@@ -28,6 +28,8 @@ def settle(services: Services, hold: Hold, attempt: Attempt) -> Answer:
     if isinstance(found, Busy | Silent):
         return found
     ours = _ours(services, hold, found)
+    if ours and not found.certain:
+        return Unknown(message="the provider lists what may be this attempt, and does not show its input")
     if ours:
         return Accepted(prediction_id=ours)
     if found.complete and _is_proof(attempt.intent_at, asked_at, services.absent_after(attempt.model)):

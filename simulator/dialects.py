@@ -11,6 +11,8 @@ from typing import Protocol
 from flask import Flask
 
 from simulator.hypereal import dialect as hypereal
+from simulator.kling import dialect as kling
+from simulator.minimax import dialect as minimax
 from simulator.parts import Parts
 from simulator.predictions import Prediction
 from simulator.replicate import dialect as replicate
@@ -25,4 +27,10 @@ class Dialect(Protocol):
     def announce(self, parts: Parts, prediction: Prediction, event: str) -> None: ...
 
 
-DIALECTS: Mapping[str, Dialect] = {"hypereal": hypereal, "replicate": replicate, "runway": runway}
+DIALECTS: Mapping[str, Dialect] = {
+    "hypereal": hypereal,
+    "kling": kling,
+    "minimax": minimax,
+    "replicate": replicate,
+    "runway": runway,
+}

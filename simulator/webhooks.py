@@ -112,10 +112,16 @@ class Courier:
 
 def call(url: str, body: bytes, headers: Mapping[str, str]) -> int:
     """The status of the answer; a redirect is not followed."""
+    return exchange(url, body, headers)[0]
+
+
+def exchange(
+    url: str, body: bytes, headers: Mapping[str, str], *, timeout_seconds: float = TIMEOUT_SECONDS
+) -> tuple[int, bytes]:
+    """The status and the body of the answer."""
     place = urlsplit(url)
     kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
-    with closing(kind(place.hostname or "", place.port, timeout=TIMEOUT_SECONDS)) as connection:
+    with closing(kind(place.hostname or "", place.port, timeout=timeout_seconds)) as connection:
         connection.request("POST", (place.path or "/") + (f"?{place.query}" if place.query else ""), body, headers)
         answer = connection.getresponse()
-        answer.read(LONGEST_ANSWER_BYTES)
-        return answer.status
+        return answer.status, answer.read(LONGEST_ANSWER_BYTES)

@@ -35,6 +35,7 @@ class Model(Row):
     title: str
     provider_model: str
     endpoints: dict[Mode, str] = Field(default={})  #: where a mode is ordered, when that is not the provider_model
+    listed: bool = True  #: whether the account's list, where it has one, tells of this model's predictions
     version: str | None = None
     kind: Kind = "video"
     modes: tuple[Mode, ...] = Field(min_length=1)

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 
 from pipeline.providers.hypereal import Hypereal
+from pipeline.providers.minimax import MiniMax
 from pipeline.providers.protocol import Provider
 from pipeline.providers.replicate import Replicate
 from pipeline.providers.runway import Runway
 
 PROVIDERS: Mapping[str, type[Provider]] = {
     "hypereal": Hypereal,
+    "minimax": MiniMax,
     "replicate": Replicate,
     "runway": Runway,
 }

@@ -51,10 +51,14 @@ class FoundPrediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """The search of a provider's list; only a ``complete`` one can prove that a prediction is absent."""
+    """The search of a provider's list; only a ``complete`` one can prove that a prediction is absent.
+
+    ``certain`` when what was found has our very input; else it may be anybody's, and is never adopted.
+    """
 
     predictions: tuple[FoundPrediction, ...]
     complete: bool
+    certain: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,6 +92,9 @@ CASES = (
     Case(model="replicate/seedance-1-pro-fast", bad={"duration": 999}),
     Case(model="hypereal/kling-3-std", bad={"duration": 999}, cancels=False, signed=False, finds="never"),
     Case(model="runway/gen4.5", bad={"duration": 999}, finds="never"),
+    Case(model="minimax/hailuo-2.3", bad={"duration": 999}, cancels=False, signed=False, finds="never"),
+    Case(model="minimax/h3", bad={"duration": 999}, cancels=False, signed=False),
+    Case(model="kling/kling-v2.5-turbo", bad={"duration": 999}, cancels=False),
 )
 
 

@@ -1,0 +1,1 @@
+"""MiniMax, by its documentation and its official command line's types."""
