@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline.providers.hypereal import Hypereal
+from pipeline.providers.kling import Kling
 from pipeline.providers.minimax import MiniMax
 from pipeline.providers.protocol import Provider
 from pipeline.providers.replicate import Replicate
@@ -10,6 +11,7 @@ from pipeline.providers.runway import Runway
 
 PROVIDERS: Mapping[str, type[Provider]] = {
     "hypereal": Hypereal,
+    "kling": Kling,
     "minimax": MiniMax,
     "replicate": Replicate,
     "runway": Runway,

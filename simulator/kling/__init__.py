@@ -1,0 +1,1 @@
+"""Kling's own API, in both of its families."""
