@@ -10,6 +10,7 @@ from typing import Protocol
 
 from flask import Flask
 
+from simulator.fal import dialect as fal
 from simulator.hypereal import dialect as hypereal
 from simulator.kling import dialect as kling
 from simulator.minimax import dialect as minimax
@@ -28,6 +29,7 @@ class Dialect(Protocol):
 
 
 DIALECTS: Mapping[str, Dialect] = {
+    "fal": fal,
     "hypereal": hypereal,
     "kling": kling,
     "minimax": minimax,

@@ -15,6 +15,8 @@ PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
     "boolean": (bool,),
+    "object": (dict,),
+    "text or number": (str, int, float),
 }
 JSON_TYPES = {"uri": "string", "uris": "array", "list": "array"}
 URI = re.compile(r"(https?://|data:)\S+", re.ASCII)
@@ -67,6 +69,7 @@ class Model:
     ratio: str = "16:9"  #: shape of the result when no input says it
     output: str = "uri"  #: uri, uris for an array, or words: an array of pieces of text
     cents: float = 0
+    cents_per_character: float = 0  #: of ``text``
     cents_per_second: float | Mapping[str, float] = 0
     price_field: str = "resolution"  #: which input chooses among several ``cents_per_second``
 
@@ -92,7 +95,8 @@ class Model:
         if isinstance(rate, Mapping):
             rate = rate.get(str(whole.get(self.price_field)), max(rate.values()))
         count = int(whole.get("num_outputs", 1))
-        return round(rate * self.result_seconds(given) + self.cents * count, 3)
+        spoken = self.cents_per_character * len(str(given.get("text", "")))
+        return round(rate * self.result_seconds(given) + self.cents * count + spoken, 3)
 
 
 @dataclass(frozen=True)

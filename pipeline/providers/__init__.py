@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pipeline.providers.fal import Fal
 from pipeline.providers.hypereal import Hypereal
 from pipeline.providers.kling import Kling
 from pipeline.providers.minimax import MiniMax
@@ -10,6 +11,7 @@ from pipeline.providers.replicate import Replicate
 from pipeline.providers.runway import Runway
 
 PROVIDERS: Mapping[str, type[Provider]] = {
+    "fal": Fal,
     "hypereal": Hypereal,
     "kling": Kling,
     "minimax": MiniMax,

@@ -89,6 +89,7 @@ class Case:
 
 
 CASES = (
+    Case(model="fal/seedance-1-pro-fast", bad={"duration": "for ever"}, finds="when finished"),
     Case(model="replicate/seedance-1-pro-fast", bad={"duration": 999}),
     Case(model="hypereal/kling-3-std", bad={"duration": 999}, cancels=False, signed=False, finds="never"),
     Case(model="runway/gen4.5", bad={"duration": 999}, finds="never"),

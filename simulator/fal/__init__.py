@@ -1,0 +1,1 @@
+"""fal as the simulator speaks it."""
