@@ -3,15 +3,19 @@
 import hashlib
 import json
 import random
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from pipeline.database.jobs import Idempotency, NewClip, NewJob
+from pipeline.database.jobs import Idempotency, NewAsset, NewJob, NewScene
+from pipeline.domain.asset import State
 from pipeline.domain.document import RETRY_AFTER, job_links
 from pipeline.domain.job import JobState
-from pipeline.domain.order import Plan, Shot, plan
+from pipeline.domain.order import Plan, plan
+from pipeline.domain.pictures import CONTEXT, PICTURE, Picture, by_ours, pictures_of
+from pipeline.domain.shot import Shot, Source, as_kept
 from pipeline.domain.spec import JobSpec, parse_job
 from pipeline.services import Services
 
@@ -21,14 +25,16 @@ _SPREAD = timedelta(seconds=2)
 _TOGETHER = 20
 
 
-def accept(services: Services, *, owner_id: UUID, body: Any, idempotency_key: str | None = None) -> dict[str, Any]:
-    """Take a job in and start it; nothing waits for a provider.
+def accept(
+    services: Services, *, owner_id: UUID, body: Any, idempotency_key: str | None = None, said: Any = None
+) -> dict[str, Any]:
+    """Take a job in and start it; nothing waits for a provider. ``said``: what the client wrote, if not this body.
 
     Raises a Refusal, with nothing stored, when the job can't be made, and Unavailable when Postgres is away.
     """
     spec, planned = _planned(services, body)
     job = _new_job(services, owner_id, spec, planned)
-    job_id = services.store.jobs.accept(job, _idempotency(idempotency_key, body))
+    job_id = services.store.jobs.accept(job, _idempotency(idempotency_key, said or body))
     # A request that came before names a job that may have moved on; a fresh one needs no second look.
     known = services.store.jobs.read(job_id, owner_id) if job_id != job.id else None
     if known is None:
@@ -47,20 +53,35 @@ def estimate(services: Services, body: Any) -> dict[str, Any]:
     """What a job would cost and how it would be asked for; stores nothing. Raises a Refusal as ``accept`` does."""
     _, planned = _planned(services, body)
     shown = ("index", "model", "target_seconds", "asked_seconds", "estimate_cents")
+    beside = ("kind", "index", "model", "estimate_cents")
     return {
         "dry_run": True,
         "estimate_cents": planned.estimate_cents,
         "warnings": list(planned.warnings),
         "scenes": [{name: getattr(shot, name) for name in shown} for shot in planned.shots],
+        "parts": [{name: getattr(shot, name) for name in beside} for shot in planned.parts],
     }
 
 
 def _planned(services: Services, body: Any) -> tuple[JobSpec, Plan]:
     spec = parse_job(body)
-    planned = plan(spec, services.catalogue, duration_buffer=services.settings.video_generator_duration_buffer)
-    for provider in {services.catalogue.model(shot.model).provider for shot in planned.shots}:
+    buffer = services.settings.video_generator_duration_buffer
+    planned = plan(spec, services.catalogue, duration_buffer=buffer, describer=services.describer)
+    for provider in {services.catalogue.model(shot.model).provider for shot in (*planned.shots, *planned.parts)}:
         services.require_account(provider)
-    return spec, planned
+    return spec, replace(planned, warnings=(*planned.warnings, *_out_of_reach(services, spec, planned)))
+
+
+def _out_of_reach(services: Services, spec: JobSpec, planned: Plan) -> Iterator[str]:
+    """A provider that can't fetch from our store would refuse each picture, and perhaps charge for it."""
+    if not pictures_of(spec):
+        return
+    for provider in sorted({services.catalogue.model(shot.model).provider for shot in planned.shots}):
+        if services.store_is_hidden_from(provider):
+            yield (
+                f"{provider} can't fetch pictures from this installation's store, whose address only it knows:"
+                " its operator has to set S3_PUBLIC_ENDPOINT_URL"
+            )
 
 
 def _delay(services: Services) -> timedelta:
@@ -71,6 +92,10 @@ def _delay(services: Services) -> timedelta:
 
 
 def _new_job(services: Services, owner_id: UUID, spec: JobSpec, planned: Plan) -> NewJob:
+    scenes = [
+        NewScene(id=uuid4(), index=index, description=scene.description, metadata=scene.metadata)
+        for index, scene in enumerate(spec.scenes)
+    ]
     return NewJob(
         id=uuid4(),
         owner_id=owner_id,
@@ -81,23 +106,76 @@ def _new_job(services: Services, owner_id: UUID, spec: JobSpec, planned: Plan) -
         metadata=spec.metadata,
         estimate_cents=planned.estimate_cents,
         budget_cents=spec.budget_cents,
-        clips=[_new_clip(services, spec, shot) for shot in planned.shots],
+        scenes=scenes,
+        assets=_all_assets(services, spec, scenes, planned),
     )
 
 
-def _new_clip(services: Services, spec: JobSpec, shot: Shot) -> NewClip:
-    scene = spec.scenes[shot.index]
+def _all_assets(services: Services, spec: JobSpec, scenes: Sequence[NewScene], planned: Plan) -> list[NewAsset]:
+    """What a job makes, and the pictures that it names, with which everything begins."""
+    pictures, wanted = pictures_of(spec), (*planned.shots, *planned.parts)
+    described = any(shot.kind == CONTEXT for shot in wanted)
+    shots = [by_ours(shot, pictures, context=described) for shot in wanted]
+    ids = {shot.name: uuid4() for shot in shots} | {(PICTURE, picture.index): uuid4() for picture in pictures}
+    return [*_new_assets(services, scenes, shots, ids), *(_new_picture(each, ids) for each in pictures)]
+
+
+def _new_picture(picture: Picture, ids: Mapping[tuple[str, int], UUID]) -> NewAsset:
+    """No provider makes it and nothing is paid for it: it only has to be fetched."""
+    return NewAsset(
+        id=ids[PICTURE, picture.index],
+        scene_id=None,
+        kind=PICTURE,
+        index=picture.index,
+        model="",
+        provider="",
+        account="",
+        shot={"link": picture.link, "field": picture.field, "estimate_cents": 0, "gives": ["file"]},
+        state=State.FETCHING,
+    )
+
+
+def _new_assets(
+    services: Services, scenes: Sequence[NewScene], shots: Sequence[Shot], ids: Mapping[tuple[str, int], UUID]
+) -> list[NewAsset]:
+    """The assets of a plan, each naming by their ids those that it needs, and what others take from it."""
+    taken: dict[tuple[str, int], set[str]] = {}
+    for source in (source for shot in shots for source in shot.all_sources):
+        taken.setdefault((source.kind, source.index), set()).add(source.part)
+    return [
+        _new_asset(
+            services,
+            None if shot.kind == CONTEXT else scenes[shot.index].id,
+            shot,
+            ids,
+            gives=sorted(taken.get(shot.name, ())),
+        )
+        for shot in shots
+    ]
+
+
+def _new_asset(
+    services: Services, scene_id: UUID | None, shot: Shot, ids: Mapping[tuple[str, int], UUID], *, gives: Sequence[str]
+) -> NewAsset:
+    def named(source: Source) -> dict[str, str]:
+        return {"asset": str(ids[source.kind, source.index]), "part": source.part}
+
+    inputs = {
+        name: [named(each) for each in source] if isinstance(source, tuple) else named(source)
+        for name, source in shot.sources.items()
+    }
     account = services.account(services.catalogue.model(shot.model))
-    return NewClip(
-        scene_id=uuid4(),
-        asset_id=uuid4(),
+    return NewAsset(
+        id=ids[shot.name],
+        scene_id=scene_id,
+        kind=shot.kind,
         index=shot.index,
-        description=scene.description,
-        metadata=scene.metadata,
         model=shot.model,
         provider=account.provider,
         account=account.name,
-        shot=asdict(shot),
+        shot={**as_kept(shot), "inputs": inputs, "gives": gives},
+        needs=sorted({str(ids[source.kind, source.index]) for source in shot.all_sources}),
+        if_needed_fails=shot.if_needed_fails,
     )
 
 

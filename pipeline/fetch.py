@@ -1,6 +1,7 @@
-"""Bring a finished clip home: fetched, proven to be a whole video of the right length, stored by its digest (R63)."""
+"""Bring what was made home: fetched, proven to be a whole clip, picture or sound, stored by its digest (R63)."""
 
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
@@ -11,6 +12,7 @@ from pipeline.domain.errors import BrokenMedia, Unavailable
 from pipeline.domain.hold import Hold
 from pipeline.media import THUMBNAIL_PIXELS
 from pipeline.services import Services
+from pipeline.storage import CONTENT_TYPES
 
 _MAX_BYTES = 2 * 1024**3
 _STORE_AWAY_SECONDS = 10.0
@@ -33,13 +35,14 @@ def fetch(services: Services, hold: Hold, attempt: Attempt) -> Answer:
             return Silent(message=str(error))
 
 
-def store_picture(services: Services, job_id: UUID, index: int, picture: Path) -> Picture:
-    """Put a clip's thumbnail into the store (R47)."""
-    key = f"{job_id}/clip_{index}_thumbnail.jpg"
+def store_picture(services: Services, job_id: UUID, index: int, file_key: str, picture: Path) -> Picture:
+    """Put a take's thumbnail into the store: under its own name, and under its clip's, whose it is now (R47, R61)."""
+    key, clip_key = f"{file_key.removesuffix('.mp4')}.jpg", f"{job_id}/clip_{index}_thumbnail.jpg"
     content = picture.read_bytes()
-    services.storage.put_bytes(services.settings.s3_bucket_thumbnails, key, content, "image/jpeg")
+    for each in (key, clip_key):
+        services.storage.put_bytes(services.settings.s3_bucket_thumbnails, each, content, "image/jpeg")
     width, height = THUMBNAIL_PIXELS
-    return Picture(key=key, width=width, height=height, size_bytes=len(content))
+    return Picture(key=key, clip_key=clip_key, width=width, height=height, size_bytes=len(content))
 
 
 def _bring(services: Services, hold: Hold, attempt: Attempt, path: Path) -> Answer:
@@ -48,21 +51,65 @@ def _bring(services: Services, hold: Hold, attempt: Attempt, path: Path) -> Answ
         return fetched
     if isinstance(fetched, Refused):
         return _dead_link(services, hold, attempt, fetched)
+    return _CHECKED[hold.kind](services, hold, attempt, path)
+
+
+def _clip(services: Services, hold: Hold, attempt: Attempt, path: Path) -> Answer:
+    """A clip of the length that was asked for, with its thumbnail, and its last picture if a scene goes on from it."""
     picture = path.with_name("thumbnail.jpg")
     clip = services.media.check_clip(path, picture=picture)
     asked = float(hold.shot["asked_seconds"])
     if _has_own_length(services, attempt) and abs(clip.duration_seconds - asked) > _TOLERANCE_SECONDS:
         message = f"the clip is {clip.duration_seconds:.1f} s long, {asked:g} s were asked for"
         return Refused(code="wrong_duration", message=message, retryable=True)
-    key = f"{hold.member.job_id}/clip_{hold.index}_{attempt.number}_{clip.sha256[:16]}.mp4"
+    key = _key(hold, attempt, "clip", clip.sha256, ".mp4")
     services.storage.put_file(services.settings.s3_bucket_clips, key, path, "video/mp4")
     return Stored(
         key=key,
         sha256=clip.sha256,
         size_bytes=clip.size_bytes,
         duration_seconds=clip.duration_seconds,
-        picture=_pictured(services, hold, picture),
+        picture=_pictured(services, hold, key, picture),
+        last_frame_key=_last_frame(services, path, key) if "last_frame" in hold.shot.get("gives", ()) else None,
     )
+
+
+def _still(services: Services, hold: Hold, attempt: Attempt, path: Path) -> Answer:
+    """A keyframe: a whole picture, of whatever size the model makes."""
+    still = services.media.check_picture(path, min_side_pixels=1)
+    key = _key(hold, attempt, hold.kind, still.sha256, still.suffix)
+    services.storage.put_file(services.settings.s3_bucket_clips, key, path, CONTENT_TYPES[still.suffix])
+    return Stored(key=key, sha256=still.sha256, size_bytes=still.size_bytes, duration_seconds=None)
+
+
+def _sound(services: Services, hold: Hold, attempt: Attempt, path: Path) -> Answer:
+    """A narration, as long as its words take."""
+    sound = services.media.check_sound(path)
+    key = _key(hold, attempt, hold.kind, sound.sha256, sound.suffix)
+    services.storage.put_file(services.settings.s3_bucket_clips, key, path, CONTENT_TYPES[sound.suffix])
+    return Stored(key=key, sha256=sound.sha256, size_bytes=sound.size_bytes, duration_seconds=sound.duration_seconds)
+
+
+_CHECKED: dict[str, Callable[[Services, Hold, Attempt, Path], Answer]] = {
+    "video": _clip,
+    "image": _still,
+    "audio": _sound,
+}
+
+
+def _key(hold: Hold, attempt: Attempt, what: str, sha256: str, suffix: str) -> str:
+    return f"{hold.member.job_id}/{what}_{hold.index}_{attempt.number}_{sha256[:16]}{suffix}"
+
+
+def _last_frame(services: Services, path: Path, clip_key: str) -> str | None:
+    """The clip's last picture, in the store. One that can't be made is no fault of the clip's."""
+    picture = path.with_name("last.jpg")
+    with suppress(BrokenMedia):
+        services.media.last_frame(path, picture)
+        key = f"{clip_key.removesuffix('.mp4')}_last.jpg"
+        services.storage.put_file(services.settings.s3_bucket_clips, key, picture, CONTENT_TYPES[".jpg"])
+        return key
+    return None
 
 
 def _has_own_length(services: Services, attempt: Attempt) -> bool:
@@ -71,11 +118,11 @@ def _has_own_length(services: Services, attempt: Attempt) -> bool:
     return model is None or model.duration.strategy != "input"
 
 
-def _pictured(services: Services, hold: Hold, picture: Path) -> Picture | None:
+def _pictured(services: Services, hold: Hold, file_key: str, picture: Path) -> Picture | None:
     """The thumbnail that the check made on its way. None is no loss: the media pool makes one in its own time."""
     if picture.exists():
         with suppress(Unavailable):
-            return store_picture(services, hold.member.job_id, hold.index, picture)
+            return store_picture(services, hold.member.job_id, hold.index, file_key, picture)
     return None
 
 

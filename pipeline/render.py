@@ -15,15 +15,17 @@ from uuid import UUID
 
 from pipeline import logs, metrics
 from pipeline.ask import ask
-from pipeline.domain.answers import Accepted, Answer, Finished, Granted, Refused, Silent, Stored
-from pipeline.domain.asset import Decision, State
-from pipeline.domain.attempt import NewAttempt, attempt_id, consequence
+from pipeline.domain.answers import Accepted, Answer, Finished, Granted, Refused, Silent, Stored, Unknown
+from pipeline.domain.asset import TERMINAL, UNDER_WAY, Decision, State
+from pipeline.domain.attempt import NewAttempt, attempt_id, consequence, stored_values
 from pipeline.domain.decide import NOW, decide
 from pipeline.domain.errors import StaleClaim, Unavailable
 from pipeline.domain.events import ClipRef, Event, EventType, changes
 from pipeline.domain.hold import Change, Hold, NotClaimed
 from pipeline.domain.job import Status
-from pipeline.domain.order import Shot, compose_input
+from pipeline.domain.needs import AT_ONCE
+from pipeline.domain.order import compose_input
+from pipeline.inputs import whole_shot
 from pipeline.keeper import kept
 from pipeline.places import told_with_places
 from pipeline.services import Services
@@ -143,7 +145,7 @@ def _move(services: Services, hold: Hold, left: _Aftermath, *, fresh: bool) -> t
 
 def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) -> Change:
     """Everything this move writes."""
-    clip = ClipRef(job_id=str(hold.member.job_id), clip_id=str(hold.asset_id), index=hold.index)
+    clip = ClipRef(job_id=str(hold.member.job_id), clip_id=str(hold.asset_id), index=hold.index, kind=hold.kind)
     stored = answer if isinstance(answer, Stored) else None
     attempt = consequence(hold.asset.state, answer, decision)
     read = hold.news if hold.news and answer is hold.news.answer else None
@@ -153,7 +155,7 @@ def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) 
         decision=decision,
         begin=_begin(services, hold, decision, answer.account) if isinstance(answer, Granted) else None,
         attempt=attempt,
-        result=_result(stored) if stored else None,
+        result={**stored_values(stored), "last_frame_key": stored.last_frame_key} if stored else None,
         picture=stored.picture if stored else None,
         events=changes(
             clip,
@@ -169,7 +171,7 @@ def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) 
 
 def _begin(services: Services, hold: Hold, decision: Decision, account: str) -> NewAttempt:
     """The intent. Our own seed makes its input unlike any other, so that it can be found again."""
-    shot = Shot(**{**hold.shot, "reference_image_urls": tuple(hold.shot["reference_image_urls"])})
+    shot = whole_shot(services, hold)
     model = services.catalogue.model(hold.model)
     seed = shot.seed if shot.seed is not None else secrets.randbelow(_MAX_SEED)
     number = decision.asset.takes
@@ -189,24 +191,25 @@ def _begin(services: Services, hold: Hold, decision: Decision, account: str) -> 
     )
 
 
-def _result(stored: Stored) -> dict[str, object]:
-    return {
-        "file_key": stored.key,
-        "sha256": stored.sha256,
-        "size_bytes": stored.size_bytes,
-        "duration_seconds": stored.duration_seconds,
-        "thumbnail_key": stored.picture.key if stored.picture else None,
-    }
-
-
 def _follow_up(services: Services, before: Hold, after: Hold, answer: Answer, left: _Aftermath) -> None:
     """What follows a commit: the slot goes to the next in line, media work that is left begins."""
     with _courtesy():
         left.heir = moved_on(services, before, after, answer) or left.heir
-        if after.asset.state is State.FAILED and isinstance(answer, Refused | Silent):
+        if after.asset.state is State.FAILED and isinstance(answer, Refused | Silent | Unknown):
             _LOG.warning("clip.failed", model=before.model, failure=after.asset.failure, takes=after.asset.takes)
-        if isinstance(answer, Stored) and not answer.picture:
+        if isinstance(answer, Stored) and not answer.picture and before.kind == "video":
             services.carrier.thumbnail(before.asset_id)
+        services.wake(_set_free(services, before, after))
+
+
+def _set_free(services: Services, before: Hold, after: Hold) -> list[UUID]:
+    """Those of the job who waited for this asset to end, or for its place among its kind."""
+    free: list[UUID] = []
+    if after.asset.state in TERMINAL and before.shot.get("gives"):
+        free += services.store.waits.needing(before.asset_id, before.member.job_id)
+    if before.kind in AT_ONCE and before.asset.state in UNDER_WAY and after.asset.state not in UNDER_WAY:
+        free += services.store.waits.next_of_kind(before.member.job_id, before.kind)
+    return free
 
 
 def _tell(services: Services, hold: Hold, news: list[Event]) -> None:

@@ -1,27 +1,38 @@
 """What a customer does to a job that is under way or over: cancel it, retry a clip, resume the rest."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import show
 from pipeline.database.reopening import Replan
-from pipeline.domain.asset import State
+from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.document import ClipRow, JobRow
 from pipeline.domain.errors import FieldError, NotInThatState, Refusal, ValidationFailed
+from pipeline.domain.fit import refusal
 from pipeline.domain.job import FINAL, JobState
-from pipeline.domain.order import Shot, plan
+from pipeline.domain.order import plan_clip
+from pipeline.domain.shot import Shot, as_kept
 from pipeline.domain.spec import JobSpec, parse_job, sentence, shortened
 from pipeline.services import Services
 
+_Form = TypeVar("_Form", bound=BaseModel)
 _UNFINISHED = frozenset({State.FAILED, State.CANCELLED})
 
 
+class Choice(BaseModel):
+    """A choice names the take to show by its attempt_id."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    attempt_id: UUID
+
+
 class Changes(BaseModel):
-    """What a retry may change about a clip."""
+    """A retry may change prompt (text), seed (a whole number) and model of a clip."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -31,16 +42,39 @@ class Changes(BaseModel):
 
 
 def retry(services: Services, owner_id: UUID, job_id: UUID, index: int, changes: Any = None) -> dict[str, Any]:
-    """Render one failed clip anew, perhaps with another prompt, seed or model (R36).
+    """Render one clip anew, perhaps with another prompt, seed or model (R36); every take is kept (R61).
 
-    Raises NotFound, NotInThatState when the clip has not failed, OverBudget, or a Refusal for changes that can't be.
+    A clip that is done gets another take only for a change, so that a request which is sent twice is not paid twice.
+    Raises NotFound, NotInThatState when that is not to be had, OverBudget, or a Refusal for changes that can't be.
     """
     job = show.owned(services, owner_id, job_id)
     clip = show.owned_clip(services, job, index)
-    if clip.state not in _UNFINISHED:
-        raise NotInThatState(f"clip {index} is {clip.state}; only a failed or cancelled clip can be retried")
-    replan = _replanned(services, job, clip, _changes(changes))
+    if clip.state not in TERMINAL:
+        raise NotInThatState(f"clip {index} is {clip.state}; it can be retried when that has ended")
+    replan = _replanned(services, job, clip, _parsed(Changes, changes))
+    if clip.state is State.DONE and _same(replan, clip):
+        raise NotInThatState(
+            f"clip {index} is done as asked; change its prompt, seed or model for a new take"
+        )
     return _reopen(services, owner_id, job, [clip], {clip.id: replan})
+
+
+def choose(services: Services, owner_id: UUID, job_id: UUID, index: int, choice: Any) -> dict[str, Any]:
+    """Let a clip be another of its takes, and make the film anew (R61).
+
+    Raises NotFound, also for a take of another clip; NotInThatState for one that brought no file, or while the clip is
+    being rendered; ValidationFailed for a body without an attempt_id.
+    """
+    job = show.owned(services, owner_id, job_id)
+    clip = show.owned_clip(services, job, index)
+    wanted = _parsed(Choice, choice).attempt_id
+    told, film = services.store.jobs.choose(job_id, clip.id, wanted)
+    if told:
+        services.carrier.thumbnail(clip.id)
+        services.tell([*told, *services.job_progress(job_id, owner_id)])
+    if film:
+        services.carrier.film(job_id)
+    return show.job(services, owner_id, job_id)
 
 
 def retry_failed(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
@@ -97,11 +131,16 @@ def _clips(services: Services, job: JobRow) -> list[ClipRow]:
     return services.store.jobs.clips(job.id)[job.id]
 
 
-def _changes(given: Any) -> Changes:
+def _same(replan: Replan, clip: ClipRow) -> bool:
+    """Whether the provider would be sent the very same order again."""
+    return all(replan.shot.get(name) == clip.shot.get(name) for name in ("model", "prompt", "seed"))
+
+
+def _parsed(form: type[_Form], given: Any) -> _Form:
     try:
-        return Changes.model_validate(given if given is not None else {})
+        return form.model_validate(given if given is not None else {})
     except ValidationError as error:
-        allowed = sorted(Changes.model_fields)
+        allowed = sorted(form.model_fields)
         found = [
             FieldError(
                 field=".".join(map(str, each["loc"])) or "body",
@@ -111,45 +150,49 @@ def _changes(given: Any) -> Changes:
             )
             for each in error.errors()
         ]
-        raise ValidationFailed(
-            "a retry may change prompt (text), seed (a whole number) and model", errors=found
-        ) from None
+        raise ValidationFailed(form.__doc__ or sentence(found), errors=found) from None
 
 
 def _replanned(services: Services, job: JobRow, clip: ClipRow, changes: Changes) -> Replan:
-    """The clip as it last was, with the changes, planned as the one scene of its job: every check holds for it too.
+    """The clip as it last was, with the changes, planned as a scene of its job: every check holds for it too.
 
     But for the budget: that is for the whole job, and looked at when the clip is reopened.
     """
-    scene = {**job.spec["scenes"][clip.index], "description": clip.description, "model": clip.model}
+    scenes = list(job.spec["scenes"])
+    scene = {**scenes[clip.index], "description": clip.description, "model": clip.model}
     scene |= {"seed": clip.shot["seed"]}
     scene |= {"description": changes.prompt} if changes.prompt is not None else {}
     scene |= {"seed": changes.seed} if changes.seed is not None else {}
     scene |= {"model": changes.model} if changes.model is not None else {}
-    spec, shot = _planned(services, {**job.spec, "scenes": [scene], "min_clips": 1, "budget_cents": None})
+    scenes[clip.index] = scene
+    spec, shot = _planned(services, {**job.spec, "scenes": scenes, "budget_cents": None}, clip.index)
     account = services.account(services.catalogue.model(shot.model))
     services.require_account(account.provider)
     return Replan(
-        description=spec.scenes[0].description,
+        description=spec.scenes[clip.index].description,
         model=shot.model,
         provider=account.provider,
         account=account.name,
-        shot={**asdict(shot), "index": clip.index},
+        # What it takes from others, and they from it, stays as it was.
+        shot={**clip.shot, **as_kept(shot)},
     )
 
 
-def _planned(services: Services, body: Any) -> tuple[JobSpec, Shot]:
-    """The only shot of this body. Raises a Refusal that calls the fields as a retry does."""
+def _planned(services: Services, body: Any, index: int) -> tuple[JobSpec, Shot]:
+    """The clip of this scene of the body. Raises a Refusal that calls the fields as a retry does."""
+    buffer = services.settings.video_generator_duration_buffer
     try:
         spec = parse_job(body)
-        planned = plan(spec, services.catalogue, duration_buffer=services.settings.video_generator_duration_buffer)
-    except Refusal as refusal:
-        errors = [replace(error, field=_name(error.field)) for error in refusal.errors]
-        raise type(refusal)(sentence(errors), errors=errors) from None
-    return spec, planned.shots[0]
+        shot, problems = plan_clip(spec, index, services.catalogue, duration_buffer=buffer)
+        if shot is None:
+            raise refusal(problems)
+    except Refusal as refused:
+        errors = [replace(error, field=_name(error.field, index)) for error in refused.errors]
+        raise type(refused)(sentence(errors), errors=errors) from None
+    return spec, shot
 
 
-def _name(field: str) -> str:
-    """``scenes.0.seed`` of the body is ``seed`` of the retry."""
-    own = field.removeprefix("scenes.0.")
+def _name(field: str, index: int) -> str:
+    """``scenes.3.seed`` of the body is ``seed`` of the retry of clip 3."""
+    own = field.removeprefix(f"scenes.{index}.")
     return "prompt" if own == "description" else own

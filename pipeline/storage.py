@@ -27,6 +27,11 @@ CONTENT_TYPES = {
     ".webp": "image/webp",
     ".mp3": "audio/mpeg",
     ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".aac": "audio/aac",
+    ".m4a": "audio/mp4",
+    ".weba": "audio/webm",
     ".json": "application/json",
 }
 

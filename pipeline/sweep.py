@@ -92,7 +92,9 @@ def _wake_due(services: Services) -> int:
     """Members whose message was lost are published again; the gate in the row makes copies harmless."""
     due = services.store.forgotten.due(grace=_GRACE, limit=_LIMIT)
     services.carrier.members(due)
-    return len(due)
+    free = services.store.waits.free(limit=_LIMIT)
+    services.wake(free)
+    return len(due) + len(free)
 
 
 def _tell_untold(services: Services) -> int:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from pipeline.database.choosing import choose
 from pipeline.database.engine import transaction
 from pipeline.database.reopening import Replan, reopen
 from pipeline.database.tables import assets, attempts, idempotency_keys, jobs, scenes, spend
@@ -20,23 +21,38 @@ from pipeline.domain.job import FINAL, JobState
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewClip:
-    """A scene and the clip to make of it. ``shot`` is the plan's row as JSON."""
+class NewScene:
+    """One shot of the storyboard, as its customer describes it."""
 
-    scene_id: UUID
-    asset_id: UUID
+    id: UUID
     index: int
     description: str
     metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewAsset:
+    """A thing to make: for a scene, or for the whole job when ``scene_id`` is None.
+
+    ``shot`` is the plan's row as JSON; ``needs`` are the ids of those that have to end before its turn.
+    """
+
+    id: UUID
+    scene_id: UUID | None
+    kind: str
+    index: int
     model: str
     provider: str
     account: str
     shot: Mapping[str, Any]
+    needs: Sequence[str] = ()
+    if_needed_fails: str = "fail"
+    state: State = State.WAITING
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """A job to take in; money in US cents."""
+    """A job to take in; money in US cents. Its assets are members of its chord in their order."""
 
     id: UUID
     owner_id: UUID
@@ -47,7 +63,8 @@ class NewJob:
     metadata: Mapping[str, Any]
     estimate_cents: int
     budget_cents: int | None
-    clips: Sequence[NewClip]
+    scenes: Sequence[NewScene]
+    assets: Sequence[NewAsset]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +91,8 @@ class Jobs:
             if idempotency and (known := _known(connection, job, idempotency)):
                 return known
             connection.execute(insert(jobs).values(_job_values(job)))
-            connection.execute(insert(scenes), [_scene_values(job, clip) for clip in job.clips])
-            connection.execute(insert(assets), [_asset_values(job, clip) for clip in job.clips])
+            connection.execute(insert(scenes), [{**vars(scene), "job_id": job.id} for scene in job.scenes])
+            connection.execute(insert(assets), [_asset_values(job, *each) for each in enumerate(job.assets)])
         return job.id
 
     def read(self, job_id: UUID, owner_id: UUID | None = None) -> JobRow | None:
@@ -138,6 +155,14 @@ class Jobs:
         with transaction(self.engine) as connection:
             return reopen(connection, job_id, clip_ids, replans or {})
 
+    def choose(self, job_id: UUID, clip_id: UUID, attempt_id: UUID) -> tuple[list[Event], bool]:
+        """Let a clip be this take: what watchers are to be told, and whether the film has to be made anew.
+
+        Raises NotFound for a take of another clip, NotInThatState when it can't be chosen (now).
+        """
+        with transaction(self.engine) as connection:
+            return choose(connection, job_id, clip_id, attempt_id)
+
     def spent(self, owner_id: UUID, *, since: datetime) -> dict[str, tuple[int, int]]:
         """What an owner has paid at each account, in cents: since then, and in all."""
         lately = func.coalesce(func.sum(spend.c.cents).filter(spend.c.at >= since), 0)
@@ -195,31 +220,9 @@ def _job_values(job: NewJob) -> dict[str, Any]:
     }
 
 
-def _scene_values(job: NewJob, clip: NewClip) -> dict[str, Any]:
-    return {
-        "id": clip.scene_id,
-        "job_id": job.id,
-        "index": clip.index,
-        "description": clip.description,
-        "metadata": clip.metadata,
-    }
-
-
-def _asset_values(job: NewJob, clip: NewClip) -> dict[str, Any]:
-    return {
-        "id": clip.asset_id,
-        "job_id": job.id,
-        "owner_id": job.owner_id,
-        "scene_id": clip.scene_id,
-        "kind": "video",
-        "index": clip.index,
-        "group_index": clip.index,
-        "model": clip.model,
-        "provider": clip.provider,
-        "account": clip.account,
-        "shot": clip.shot,
-        "state": State.WAITING,
-    }
+def _asset_values(job: NewJob, position: int, asset: NewAsset) -> dict[str, Any]:
+    place = {"job_id": job.id, "owner_id": job.owner_id, "group_index": position}
+    return {**vars(asset), **place, "needs": list(asset.needs)}
 
 
 def _job_query() -> Select[*tuple[Any, ...]]:
@@ -238,8 +241,11 @@ def _clip_query(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     paid = select(func.coalesce(func.sum(attempts.c.cost_cents), 0)).where(attempts.c.asset_id == assets.c.id)
     turned_away = and_(attempts.c.state == State.CANCELLED, attempts.c.cost_cents == 0)
     made = select(func.count()).where(attempts.c.asset_id == assets.c.id, ~turned_away)
-    elsewhere = {"attempts", "cost_cents", "description"}
-    columns = [assets.c[name] for name in ClipRow.__dataclass_fields__ if name not in elsewhere]
+    # The picture of a take that was just chosen is its own, until the media pool gave it the clip's name too.
+    own = select(attempts.c.thumbnail_key).where(attempts.c.id == assets.c.attempt_id, assets.c.state == State.DONE)
+    shown = func.coalesce(assets.c.thumbnail_key, own.scalar_subquery()).label("thumbnail_key")
+    elsewhere = {"attempts", "cost_cents", "description", "thumbnail_key"}
+    columns = [assets.c[name] for name in ClipRow.__dataclass_fields__ if name not in elsewhere] + [shown]
     return (
         select(*columns, assets.c.job_id, scenes.c.description)
         .add_columns(made.scalar_subquery().label("attempts"), paid.scalar_subquery().label("cost_cents"))

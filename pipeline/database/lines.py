@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipeline.database.engine import transaction
 from pipeline.database.tables import assets, jobs, learned_limits, owners
-from pipeline.domain.answers import IN_LINE, Reason
+from pipeline.database.waits import held_by
+from pipeline.domain.answers import ASIDE, IN_LINE, Reason
 from pipeline.domain.asset import HOLDS_SLOT, PARKED, TERMINAL, State, Waiting
 from pipeline.domain.line import PRIORITY_WEIGHT, Slot, Waiter
 
@@ -48,18 +49,19 @@ class Lines:
     def park(self, job_id: UUID, round_: int) -> dict[str, list[Waiter]]:
         """Let the round's waiting assets wait for their slots, without a message; who they are, by provider.
 
+        What another asset of the job holds back stands aside, without a place in line.
         Those of a cancelled job stay due: they were waked to learn of it, and must not sleep over that.
         """
         free = or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < _CLOCK)
         wanted = exists().where(jobs.c.id == assets.c.job_id, jobs.c.cancel_requested_at.is_(None))
-        parked = (
-            update(assets)
-            .where(assets.c.job_id == job_id, assets.c.round == round_, assets.c.state == State.WAITING, free, wanted)
-            .values(due_at=_CLOCK + PARKED, waiting=asdict(Waiting(reason=Reason.SLOT)))
-            .returning(assets.c.id)
-        )
+        round_of = (assets.c.job_id == job_id, assets.c.round == round_)
+        begun = update(assets).where(*round_of, assets.c.state == State.WAITING, free, wanted)
+        aside = func.coalesce(assets.c.waiting["reason"].astext, "").in_(ASIDE)
+        in_line = begun.where(~aside).values(_parked(Reason.SLOT)).returning(assets.c.id)
         with transaction(self.engine) as connection:
-            ids = connection.execute(parked).scalars().all()
+            for reason in ASIDE:
+                connection.execute(begun.where(~aside, held_by(reason)).values(_parked(reason)))
+            ids = connection.execute(in_line).scalars().all()
             rows = connection.execute(_of(assets.c.id.in_(ids), assets.c.provider)).mappings().all() if ids else []
         found: dict[str, list[Waiter]] = {}
         for row in rows:
@@ -128,6 +130,10 @@ class Lines:
         query = select(*columns).where(learned_limits.c.account == account).order_by(learned_limits.c.id.desc())
         with transaction(self.engine) as connection:
             return [LearnedRow(**row) for row in connection.execute(query.limit(limit)).mappings()]
+
+
+def _parked(reason: Reason) -> dict[str, Any]:
+    return {"due_at": _CLOCK + PARKED, "waiting": asdict(Waiting(reason=reason))}
 
 
 def _of(condition: Any, *more: Any) -> Any:

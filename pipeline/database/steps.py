@@ -29,6 +29,7 @@ from pipeline.domain.events import Event
 from pipeline.domain.hold import Change, Hold, News, NotClaimed
 from pipeline.domain.job import JobState
 from pipeline.domain.member import Member
+from pipeline.domain.needs import AT_ONCE, IfFailed, Needed, Needs
 
 # Copies of a message may come this much early and still find the row due; clocks of hosts differ a little.
 _SLACK = timedelta(milliseconds=500)
@@ -51,7 +52,8 @@ class Steps:
                 state = connection.execute(gate.STATE, {"of": asset_id}).scalar_one_or_none()
                 return NotClaimed(over=state is None or state in _OVER)
             attempt, news = _attempt_and_news(connection, taken["attempt_id"])
-        return _hold(taken, attempt, news, taken_at=taken_at)
+            needs = _needs(connection, taken)
+        return _hold(taken, attempt, news, needs, taken_at=taken_at)
 
     def apply(self, hold: Hold, change: Change, *, keep: timedelta | None = None) -> tuple[Hold, list[Event], bool]:
         """Write a step's outcome in one transaction; ``keep`` holds the claim for the next move.
@@ -212,15 +214,31 @@ def _attempt_and_news(connection: Connection, attempt_id: UUID | None) -> tuple[
     return attempt, News(id=news.id, prediction_id=news.prediction_id, answer=from_json(news.answer)) if news else None
 
 
-def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, *, taken_at: float) -> Hold:
+def _needs(connection: Connection, row: RowMapping) -> Needs:
+    """What an asset that waits for its turn needs of others; one that has had it is asked for nothing more."""
+    if row["state"] != State.WAITING:
+        return Needs()
+    needed, ahead = list[Needed](), 0
+    if row["needs"]:
+        found = connection.execute(gate.NEEDED, {"of": [UUID(each) for each in row["needs"]]}).mappings()
+        needed = [Needed(**{**each, "state": State(each["state"])}) for each in found]
+    if row["kind"] in AT_ONCE:
+        place = {"of": row["job_id"], "kind_": row["kind"], "before": row["index"]}
+        ahead = connection.execute(gate.AHEAD, place).scalar_one()
+    return Needs(assets=tuple(needed), if_failed=IfFailed(row["if_needed_fails"]), ahead=ahead)
+
+
+def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, needs: Needs, *, taken_at: float) -> Hold:
     return Hold(
         member=member(row),
         owner_id=row["owner_id"],
+        kind=row["kind"],
         index=row["index"],
         model=row["model"],
         provider=row["provider"],
         account=row["account"],
         shot=row["shot"],
+        needs=needs,
         asset=_asset(row),
         attempt=attempt,
         news=news,

@@ -14,6 +14,7 @@ from pipeline.database.runs import Runs
 from pipeline.database.steps import Steps
 from pipeline.database.surveys import Surveys
 from pipeline.database.timings import Timings
+from pipeline.database.waits import Waits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class Store:
     outbox: Outbox
     timings: Timings
     surveys: Surveys
+    waits: Waits
 
     @classmethod
     def at(cls, url: str) -> "Store":
@@ -46,6 +48,7 @@ class Store:
             outbox=Outbox(engine),
             timings=Timings(engine),
             surveys=Surveys(engine),
+            waits=Waits(engine),
         )
 
     def ping(self) -> None:

@@ -84,6 +84,8 @@ jobs = Table(
     Column("film_key", Text),
     Column("film_thumbnail_key", Text),
     Column("film_duration_seconds", Float),
+    # Why its clips had to be encoded again; null when they could be copied as they came.
+    Column("film_why", Text),
     Column("video_clips", _JSON),
     Index("ix_jobs_owner_created", "owner_id", "created_at", "id"),
     Index("ix_jobs_open", "state", postgresql_where=text("state in ('queued', 'running', 'assembling')")),
@@ -118,7 +120,8 @@ assets = Table(
     Column("id", Uuid, primary_key=True),
     Column("job_id", Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     Column("owner_id", Uuid, nullable=False),
-    Column("scene_id", Uuid, ForeignKey("scenes.id", ondelete="CASCADE"), nullable=False),
+    # None for what is the whole job's: its reference pictures, and the words about them.
+    Column("scene_id", Uuid, ForeignKey("scenes.id", ondelete="CASCADE")),
     Column("kind", Text, nullable=False),
     Column("index", Integer, nullable=False),
     Column("round", Integer, nullable=False, server_default=text("1")),
@@ -128,6 +131,9 @@ assets = Table(
     Column("provider", Text, nullable=False),
     Column("account", Text, nullable=False),
     Column("shot", _JSON, nullable=False),
+    # The assets, by their ids, that have to end before its turn, and what becomes of it when one of them has failed.
+    Column("needs", _JSON, nullable=False, server_default=text("'[]'::jsonb")),
+    Column("if_needed_fails", Text, nullable=False, server_default=text("'fail'")),
     # What ``decide`` knows.
     Column("state", Text, nullable=False),
     Column("takes", Integer, nullable=False, server_default=_ZERO),
@@ -153,6 +159,9 @@ assets = Table(
     Column("duration_seconds", Float),
     Column("thumbnail_key", Text),
     Column("thumbnail_tries", Integer, nullable=False, server_default=_ZERO),
+    # What others start from: a clip's last picture, and words where those are the result.
+    Column("last_frame_key", Text),
+    Column("words", Text),
     Column("created_at", _AT, nullable=False, server_default=_NOW),
     Column("updated_at", _AT, nullable=False, server_default=_NOW),
     Column("finished_at", _AT),
@@ -197,6 +206,12 @@ attempts = Table(
     # From creation to end by the provider's clock where it tells, else from its acceptance to our knowing.
     Column("render_seconds", Float),
     Column("finished_at", _AT),
+    # What it brought; the asset shows the one that was chosen, which is the newest unless somebody chose.
+    Column("file_key", Text),
+    Column("sha256", Text),
+    Column("size_bytes", BigInteger),
+    Column("duration_seconds", Float),
+    Column("thumbnail_key", Text),
     UniqueConstraint("asset_id", "number"),
     UniqueConstraint("account", "prediction_id"),
     # At most one attempt of an asset may be costing money at a time.

@@ -19,7 +19,8 @@ class Reason(StrEnum):
     LEARNED_LIMIT = "learned_limit"  #: the provider takes fewer at once than the account was set to
     DAILY_LIMIT = "daily_limit"  #: the account's requests for a day are used up
     BUDGET = "budget"
-    DEPENDENCY = "dependency"
+    DEPENDENCY = "dependency"  #: another asset of the job has to be there first
+    JOB_LIMIT = "job_limit"  #: the job makes as many of this kind as it may at once
     BREAKER = "breaker"
     REDIS_DOWN = "redis_down"  #: no permit can be had, so nothing is spent
     NEEDS_PERSON = "needs_person"  #: nobody can prove whether the prediction was paid for
@@ -29,6 +30,9 @@ class Reason(StrEnum):
 
 #: What holds a whole line: whoever is held by it keeps a place, and is waked when its turn comes.
 IN_LINE = frozenset({Reason.SLOT, Reason.RATE, Reason.BLOCKED, Reason.LEARNED_LIMIT, Reason.DAILY_LIMIT})
+
+#: What only another asset of the job can end: whoever is held by it stands in no line, and is waked by that asset.
+ASIDE = (Reason.DEPENDENCY, Reason.JOB_LIMIT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +65,13 @@ class Working:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The prediction succeeded; ``outputs`` are the provider's links, first one first.
+    """The prediction succeeded; ``outputs`` are the provider's links, first one first, ``words`` those of a text model.
 
     ``render_seconds`` is the time from its creation to its end, where the provider tells.
     """
 
     outputs: tuple[str, ...]
+    words: str | None = None
     prediction_id: str | None = None
     render_seconds: float | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
@@ -74,9 +79,10 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A thumbnail in the store."""
+    """A thumbnail in the store: under the take's own name, and under that of its clip."""
 
     key: str
+    clip_key: str
     width: int
     height: int
     size_bytes: int
@@ -84,13 +90,17 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """The file is ours: checked, and in the object store under ``key``; with its thumbnail, if one came on the way."""
+    """The file is ours: checked, and in the object store under ``key``; with its thumbnail, if one came on the way.
+
+    ``last_frame_key`` is a clip's last picture, where another scene starts from it.
+    """
 
     key: str
     sha256: str
     size_bytes: int
-    duration_seconds: float
+    duration_seconds: float | None
     picture: Picture | None = None
+    last_frame_key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +108,7 @@ class Refused:
     """A clear no. ``retryable`` when a new attempt can cure it; never for moderation, bad input or no credit.
 
     ``code`` is one of: rejected_input, moderated, no_credit, not_authorised, provider_error, provider_cancelled,
-    lost, absent (proven never accepted), broken_file, wrong_duration.
+    lost, absent (proven never accepted), broken_file, wrong_duration, dependency_failed.
     """
 
     code: str
@@ -135,7 +145,10 @@ class Unknown:
 
 @dataclass(frozen=True, kw_only=True)
 class Withdrawn:
-    """The customer does not want it any more."""
+    """The customer does not want it any more; with a code when that was said beforehand, for such a case."""
+
+    code: str = ""
+    message: str = ""
 
 
 Answer = Granted | Accepted | Working | Finished | Stored | Refused | Busy | Silent | Unknown | Withdrawn

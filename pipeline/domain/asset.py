@@ -27,6 +27,7 @@ class State(StrEnum):
 
 TERMINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED})
 HOLDS_SLOT = frozenset({State.SUBMITTING, State.UNCERTAIN, State.RENDERING, State.CANCELLING})
+UNDER_WAY = HOLDS_SLOT | {State.WAITING}  #: holding a slot, or still to get one
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pipeline.domain.answers import (
+    ASIDE,
     IN_LINE,
     Accepted,
     Answer,
@@ -25,7 +26,7 @@ from pipeline.domain.answers import (
 )
 from pipeline.domain.asset import TERMINAL, Asset, Decision, Failure, Policy, State, Waiting
 from pipeline.domain.errors import ImpossibleAnswer
-from pipeline.domain.timing import in_turn, next_look
+from pipeline.domain.timing import backoff, in_turn, next_look
 
 NOW = timedelta(0)
 
@@ -40,12 +41,6 @@ def decide(asset: Asset, answer: Answer, policy: Policy, now: datetime) -> Decis
     if asset.state in TERMINAL:
         return Decision(asset=asset, wait=None)
     return _RULES[asset.state](asset, answer, policy, now)
-
-
-def backoff(policy: Policy, silences: int, *, least: timedelta = NOW) -> timedelta:
-    """Exponential pause after the n-th silence in a row, capped; ``least`` is what the provider wants between looks."""
-    doublings: int = 2 ** min(max(silences - 1, 0), 16)
-    return max(min(policy.backoff * doublings, policy.max_backoff), least)
 
 
 def _from_waiting(asset: Asset, answer: Answer, policy: Policy, _now: datetime) -> Decision:
@@ -63,8 +58,9 @@ def _from_waiting(asset: Asset, answer: Answer, policy: Policy, _now: datetime) 
         case Finished():
             # The last attempt was given up too early; its result is here, and paid for.
             return Decision(asset=replace(_cleared(asset), state=State.FETCHING, failure=None), wait=NOW)
-        case Withdrawn():
-            return _over(asset, State.CANCELLED)
+        case Withdrawn(code=code, message=message):
+            why = Failure(code=code, message=message, retryable=True) if code else asset.failure
+            return _over(replace(asset, failure=why), State.CANCELLED)
         case _:
             raise _impossible(asset, answer)
 
@@ -254,7 +250,7 @@ def _within_limits(asset: Asset, policy: Policy, now: datetime, *, wait: timedel
 def _told_to_wait(asset: Asset, answer: Busy, policy: Policy) -> Decision:
     waiting = Waiting(reason=answer.reason, place=answer.place, about_seconds=answer.about_seconds)
     held = replace(asset, state=State.WAITING, waiting=waiting)
-    if answer.reason in IN_LINE:
+    if answer.reason in {*IN_LINE, *ASIDE}:
         return Decision(asset=held, wait=policy.parked, parked=True)
     # Whoever finds the model well again wakes all others, and the sweeper wakes him.
     return Decision(asset=held, wait=_pause(answer, policy), parked=answer.reason is Reason.BREAKER)
@@ -269,8 +265,7 @@ def _pause(answer: Busy, policy: Policy) -> timedelta:
 def _unheard(asset: Asset, answer: Silent, policy: Policy) -> Decision:
     unheard = replace(asset, state=State.WAITING, silences=asset.silences + 1)
     if unheard.silences > policy.max_silences:
-        gone = Refused(code="provider_unreachable", message=answer.message, retryable=True)
-        return _failed(unheard, gone)
+        return _failed(unheard, Refused(code="provider_unreachable", message=answer.message, retryable=True))
     pause = backoff(policy, unheard.silences)
     waiting = Waiting(reason=Reason.RETRY, about_seconds=pause.total_seconds())
     return Decision(asset=replace(unheard, waiting=waiting), wait=pause)

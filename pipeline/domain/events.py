@@ -47,6 +47,7 @@ class ClipRef:
     job_id: str
     clip_id: str
     index: int
+    kind: str = "video"
 
 
 def changes(

@@ -1,6 +1,6 @@
 """Whether a model can do what a scene asks: every offending field found, none of them raised on the way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,14 +48,27 @@ class Problem:
     error: FieldError
 
 
+def image_field(scene: SceneSpec) -> str:
+    """The field by which a scene says what its shot starts from: a link, or a picture that is made first."""
+    return next((name for name in ("starts_from", "keyframe") if getattr(scene, name)), INPUT_FIELDS["image"][0])
+
+
 def inputs_of(scene: SceneSpec) -> tuple[str, ...]:
     """The inputs that a scene gives, by the names of the catalogue."""
-    return tuple(name for name, (field, _) in INPUT_FIELDS.items() if getattr(scene, field))
+    return tuple(name for name in INPUT_FIELDS if getattr(scene, _field(scene, name)))
+
+
+def _field(scene: SceneSpec, name: str) -> str:
+    return image_field(scene) if name == "image" else INPUT_FIELDS[name][0]
 
 
 def mode_of(scene: SceneSpec) -> Mode:
-    """What the scene asks the model to work from: the mode whose own input it gives, the rarest first."""
-    given = inputs_of(scene)
+    """What the scene asks the model to work from."""
+    return mode_from(inputs_of(scene))
+
+
+def mode_from(given: Collection[str]) -> Mode:
+    """The mode whose own input is given, the rarest first."""
     own: dict[str, Mode] = {
         "character": "character",
         "audio": "lip_sync",
@@ -69,21 +82,20 @@ def mode_of(scene: SceneSpec) -> Mode:
 
 def refusal(problems: Sequence[Problem]) -> Refusal:
     """One refusal for all: of their kind when they are of one kind, else ValidationFailed."""
-    kinds = {problem.kind for problem in problems}
+    kinds = {each.kind for each in problems}
     kind = kinds.pop() if len(kinds) == 1 else ValidationFailed
-    errors = [problem.error for problem in problems]
+    errors = [each.error for each in problems]
     return kind(sentence(errors), errors=errors[:MAX_ERRORS_NAMED])
 
 
-def _problem(kind: type[Refusal], field: str, value: Any, allowed: Any, message: str) -> Problem:
+def problem(kind: type[Refusal], field: str, value: Any, allowed: Any, message: str) -> Problem:
+    """What is wrong with one field: what it was, what would be allowed, and what to do."""
     return Problem(kind, FieldError(field=field, value=shortened(value), allowed=allowed, message=message))
 
 
 def not_yet(spec: JobSpec) -> Iterator[Problem]:
     """Parts of the contract that are kept but not done yet: refused, never silently ignored."""
-    yield from _set_too_early("", spec, {"reference_images": (), "webhook_url": None, "allow_fallback": False})
-    for index, scene in enumerate(spec.scenes):
-        yield from _set_too_early(f"scenes.{index}.", scene, {"narration": None, "starts_from": None})
+    yield from _set_too_early("", spec, {"webhook_url": None, "allow_fallback": False})
 
 
 def _set_too_early(place: str, form: JobSpec | SceneSpec, unset: dict[str, Any]) -> Iterator[Problem]:
@@ -91,7 +103,7 @@ def _set_too_early(place: str, form: JobSpec | SceneSpec, unset: dict[str, Any])
         value = getattr(form, name)
         if value != nothing:
             message = "this is not available yet: leave it out"
-            yield _problem(ValidationFailed, place + name, value, nothing, message)
+            yield problem(ValidationFailed, place + name, value, nothing, message)
 
 
 def model_for(spec: JobSpec, index: int, catalogue: Catalogue) -> tuple[Model | None, list[Problem]]:
@@ -99,20 +111,20 @@ def model_for(spec: JobSpec, index: int, catalogue: Catalogue) -> tuple[Model | 
     field, key = _model_field(spec, index)
     if not key:
         message = "name a model, for the job or for each scene; GET /v1/models lists them"
-        return None, [_problem(MissingInput, field, key, "provider/slug of the catalogue", message)]
+        return None, [problem(MissingInput, field, key, "provider/slug of the catalogue", message)]
     try:
         model = catalogue.model(key)
     except UnknownModel as unknown:
-        return None, [_problem(UnknownModel, field, key, catalogue.close_to(key), unknown.detail)]
+        return None, [problem(UnknownModel, field, key, catalogue.close_to(key), unknown.detail)]
     if model.retired is not None:
         found = [other.key for other in catalogue.find(mode=mode_of(spec.scenes[index]), kind="video")]
         others = list(dict.fromkeys([*([model.successor] if model.successor else []), *found]))
         instead = f"take {model.successor} instead" if model.successor else "choose another model"
         message = f"{model.key} was withdrawn on {model.retired.isoformat()}: {instead}"
-        return None, [_problem(ModelRetired, field, key, others, message)]
+        return None, [problem(ModelRetired, field, key, others, message)]
     if model.kind != "video":
         message = f"{model.key} makes no clips, its kind is {model.kind}: choose a model of kind video"
-        return None, [_problem(ValidationFailed, field, key, "a model of kind video", message)]
+        return None, [problem(ValidationFailed, field, key, "a model of kind video", message)]
     return model, []
 
 
@@ -136,22 +148,22 @@ def unfit(spec: JobSpec, index: int, model: Model) -> Iterator[Problem]:
     ):
         if value is not None and field is None:
             message = f"{model.key} takes no {name}: leave it out"
-            yield _problem(ValidationFailed, f"{place}.{name}", value, None, message)
+            yield problem(ValidationFailed, f"{place}.{name}", value, None, message)
 
 
 def _unfit_inputs(scene: SceneSpec, place: str, model: Model) -> Iterator[Problem]:
     """The pictures, videos and sounds of a scene against what the model works from."""
     given = inputs_of(scene)
     for name in given:
-        field, words = INPUT_FIELDS[name]
+        field, words = _field(scene, name), INPUT_FIELDS[name][1]
         takes, value = getattr(model.inputs, name), getattr(scene, field)
         if takes is None:
             message = f"{model.key} does not take {words}: leave it out"
-            yield _problem(ValidationFailed, f"{place}.{field}", value, None, message)
+            yield problem(ValidationFailed, f"{place}.{field}", value, None, message)
             return
         if isinstance(value, tuple) and len(value) > takes.max:
             message = f"{model.key} takes at most {takes.max} reference images"
-            yield _problem(ValidationFailed, f"{place}.{field}", value, {"max_length": takes.max}, message)
+            yield problem(ValidationFailed, f"{place}.{field}", value, {"max_length": takes.max}, message)
             return
     # Whoever gives a part of what a mode needs is asked for the rest, of the mode that needs least.
     fitting = sorted(
@@ -166,15 +178,16 @@ def _missing(place: str, given: Sequence[str], mode: Mode, model: Model) -> Iter
     wanted = [INPUT_FIELDS[name][0] for name in INPUTS_OF_MODE[mode] if name not in given]
     for field in wanted:
         message = f"{model.key} works {_FROM[mode]}: give {' and '.join(wanted)}"
-        yield _problem(MissingInput, f"{place}.{field}", None, "an http:// or https:// link", message)
+        yield problem(MissingInput, f"{place}.{field}", None, "an http:// or https:// link", message)
 
 
 def _too_many(scene: SceneSpec, place: str, given: Sequence[str], model: Model) -> Iterator[Problem]:
     """Inputs that the model takes one by one, but not together."""
     own = INPUTS_OF_MODE[mode_of(scene)]
-    field, words = INPUT_FIELDS[next((name for name in given if name not in own), given[-1])]
+    name = next((name for name in given if name not in own), given[-1])
+    field, words = _field(scene, name), INPUT_FIELDS[name][1]
     message = f"{model.key} does not take {words} beside what else this scene gives: leave it out"
-    yield _problem(ValidationFailed, f"{place}.{field}", getattr(scene, field), None, message)
+    yield problem(ValidationFailed, f"{place}.{field}", getattr(scene, field), None, message)
 
 
 def _unfit_shape(aspect_ratio: str, mode: Mode, model: Model) -> Iterator[Problem]:
@@ -185,16 +198,16 @@ def _unfit_shape(aspect_ratio: str, mode: Mode, model: Model) -> Iterator[Proble
     pictured = mode == "text" and aspect_ratio in model.aspect_ratio.from_image
     hint = "give an image_url of that shape" if pictured else "choose one of these or another model"
     message = f"{model.key} makes {', '.join(shapes)} {_FROM[mode]}: {hint}"
-    yield _problem(UnsupportedAspectRatio, "aspect_ratio", aspect_ratio, list(shapes), message)
+    yield problem(UnsupportedAspectRatio, "aspect_ratio", aspect_ratio, list(shapes), message)
 
 
 def _unfit_measures(scene: SceneSpec, place: str, mode: Mode, model: Model) -> Iterator[Problem]:
     resolutions = model.resolutions(mode)
     if scene.resolution and scene.resolution not in resolutions:
         message = f"{model.key} makes {', '.join(resolutions)} {_FROM[mode]}: choose one of these or leave it out"
-        yield _problem(ValidationFailed, f"{place}.resolution", scene.resolution, list(resolutions), message)
+        yield problem(ValidationFailed, f"{place}.resolution", scene.resolution, list(resolutions), message)
         return
     lengths = model.lengths(mode, scene.resolution or model.default_resolution(mode))
     if scene.duration > lengths.longest:
         message = f"{model.key} makes at most {lengths.longest:g} s: shorten the scene or split it in two"
-        yield _problem(UnsupportedDuration, f"{place}.duration", scene.duration, lengths.allowed, message)
+        yield problem(UnsupportedDuration, f"{place}.duration", scene.duration, lengths.allowed, message)

@@ -12,6 +12,7 @@ from pipeline.domain.attempt import Attempt, AttemptChange, NewAttempt
 from pipeline.domain.events import Event
 from pipeline.domain.line import PRIORITY_WEIGHT, Waiter
 from pipeline.domain.member import Member
+from pipeline.domain.needs import Needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +37,13 @@ class Hold:
 
     member: Member
     owner_id: UUID
+    kind: str
     index: int
     model: str
     provider: str
     account: str
     shot: Mapping[str, Any]
+    needs: Needs
     asset: Asset
     attempt: Attempt | None
     news: News | None

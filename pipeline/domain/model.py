@@ -23,6 +23,7 @@ from pipeline.domain.rows import (
     Resolutions,
     Row,
     Seconds,
+    Voice,
     plain,
 )
 
@@ -47,6 +48,7 @@ class Model(Row):
     motion: Dial | None = None
     steps: Dial | None = None
     inputs: Inputs = Inputs()
+    voice: Voice | None = None
     seed_field: str | None = None
     negative_prompt_field: str | None = None
     always: dict[str, Any] = Field(default={})
@@ -130,12 +132,12 @@ class Model(Row):
             "kind": self.kind,
             "orderable": self.orderable,
             "retired": self.retired and self.retired.isoformat(),
-            "modes": list(self.modes),
-            "aspect_ratios": list(self.aspect_ratios()),
-            "aspect_ratio_passed_as": self.aspect_ratio.field or ("image" if self.aspect_ratio.from_image else None),
             "sunset": self.sunset and self.sunset.isoformat(),
             "successor": self.successor,
             "legacy_paths": dict(self.legacy_paths),
+            "modes": list(self.modes),
+            "aspect_ratios": list(self.aspect_ratios()),
+            "aspect_ratio_passed_as": self.aspect_ratio.field or ("image" if self.aspect_ratio.from_image else None),
             "durations": self.duration.allowed,
             "duration_strategy": self.duration.strategy,
             "by_mode": {

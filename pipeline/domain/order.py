@@ -4,72 +4,92 @@
 ``compose_input`` writes the provider's ``input`` from catalogue data alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.domain.catalogue import Catalogue
 from pipeline.domain.errors import FieldError, OverBudget
-from pipeline.domain.fit import INPUT_FIELDS, mode_of, model_for, not_yet, refusal, unfit
+from pipeline.domain.fit import INPUT_FIELDS, Problem, mode_of, model_for, not_yet, refusal, unfit
 from pipeline.domain.model import Model
-from pipeline.domain.rows import Mode, Seconds
+from pipeline.domain.parts import keyframe, model_of_kind, narration, policy_of, prompt_of, source_of, unfit_start
+from pipeline.domain.pictures import Describer, description, referring, wants_context, with_references
+from pipeline.domain.pictures import warnings as reference_warnings
+from pipeline.domain.rows import Kind
+from pipeline.domain.shot import Shot
 from pipeline.domain.spec import JobSpec, SceneSpec
 
-
-@dataclass(frozen=True, kw_only=True)
-class Shot:
-    """One scene as it will be asked for: the prompt in full, the length to order, the price of one attempt."""
-
-    index: int
-    model: str
-    prompt: str
-    target_seconds: float
-    asked_seconds: Seconds
-    aspect_ratio: str
-    seed: int | None
-    negative_prompt: str | None
-    image_url: str | None
-    reference_image_urls: tuple[str, ...]
-    estimate_cents: int
-    mode: Mode = "text"
-    last_frame_url: str | None = None
-    video_url: str | None = None
-    audio_url: str | None = None
-    character_url: str | None = None
-    resolution: str | None = None  #: None, as in orders of old: the model's own
+Maker = Callable[[JobSpec, int, Model], tuple[Shot, list[Problem]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A job that can be made: its shots in scene order, the price of one attempt each, what to know beforehand."""
+    """A job that can be made: its shots in scene order, the price of one attempt each, what to know beforehand.
+
+    ``parts`` are what is made beside the clips: keyframes, narrations, and words about the reference images.
+    """
 
     shots: tuple[Shot, ...]
+    parts: tuple[Shot, ...]
     estimate_cents: int
     warnings: tuple[str, ...]
 
 
-def plan(spec: JobSpec, catalogue: Catalogue, *, duration_buffer: float) -> Plan:
-    """The shots of this job and their price.
+def plan(spec: JobSpec, catalogue: Catalogue, *, duration_buffer: float, describer: Describer | None = None) -> Plan:
+    """The shots of this job and their price; ``describer`` says what its reference images show.
 
     Raises a Refusal that lists every offending field: its kind when all are of one kind, else ValidationFailed.
     OverBudget comes last, when nothing else is wrong.
     """
     problems = list(not_yet(spec))
-    shots: list[Shot] = []
-    models: dict[str, Model] = {}
-    for index, scene in enumerate(spec.scenes):
-        model, found = model_for(spec, index, catalogue)
-        if model is not None:
-            found = [*found, *unfit(spec, index, model)]
-        problems += [problem for problem in found if problem not in problems]
-        if model is not None and not found:
-            models[model.key] = model
-            shots.append(_shot(spec, index, scene, model, duration_buffer))
+    shots, parts = list[Shot](), list[Shot]()
+    for index in range(len(spec.scenes)):
+        clip, wrong = plan_clip(spec, index, catalogue, duration_buffer=duration_buffer)
+        beside, amiss = _parts(spec, index, catalogue)
+        problems += [each for each in (*wrong, *amiss) if each not in problems]
+        shots += [clip] if clip else []
+        parts += beside
     if problems:
         raise refusal(problems)
-    estimate_cents = sum(shot.estimate_cents for shot in shots)
+    parts += [description(spec, describer)] if describer and wants_context(spec) else []
+    estimate_cents = sum(shot.estimate_cents for shot in (*shots, *parts))
     _check_budget(spec, estimate_cents)
-    return Plan(shots=tuple(shots), estimate_cents=estimate_cents, warnings=tuple(_warnings(shots, models)))
+    warnings = (
+        *_warnings((*shots, *parts), catalogue),
+        *reference_warnings(spec, shots, _models(shots, catalogue), described=describer is not None),
+    )
+    return Plan(shots=tuple(shots), parts=tuple(parts), estimate_cents=estimate_cents, warnings=warnings)
+
+
+def plan_clip(
+    spec: JobSpec, index: int, catalogue: Catalogue, *, duration_buffer: float
+) -> tuple[Shot | None, list[Problem]]:
+    """The shot of one scene's clip, or everything that is wrong with it."""
+    model, found = model_for(spec, index, catalogue)
+    spec = referring(spec, index, model) if model else spec
+    found = [*found, *(unfit(spec, index, model) if model else ()), *unfit_start(spec, index, model)]
+    if model is None or found:
+        return None, found
+    return _shot(spec, index, spec.scenes[index], model, duration_buffer), []
+
+
+def _parts(spec: JobSpec, index: int, catalogue: Catalogue) -> tuple[list[Shot], list[Problem]]:
+    """What a scene has made beside its clip."""
+    scene, shots, problems = spec.scenes[index], list[Shot](), list[Problem]()
+    makers: list[tuple[Kind, str | None, Maker]] = [
+        ("image", scene.keyframe, keyframe),
+        ("audio", scene.narration, narration),
+    ]
+    for kind, wanted, made in makers:
+        if not wanted:
+            continue
+        model, found = model_of_kind(spec, kind, catalogue)
+        problems += found
+        if model is not None:
+            shot, amiss = made(spec, index, model)
+            problems += amiss
+            shots.append(with_references(spec, shot, model))
+    return shots, problems
 
 
 def compose_input(model: Model, shot: Shot, *, seed: int | None) -> dict[str, Any]:
@@ -85,6 +105,7 @@ def compose_input(model: Model, shot: Shot, *, seed: int | None) -> dict[str, An
         (lengths.field, lengths.value(shot.asked_seconds)),
         (resolution.field, shot.resolution or resolution.default),
         *((given.field, _given(shot, name)) for name, given in model.inputs if given),
+        (model.voice.field, shot.voice or model.voice.default) if model.voice else (None, None),
         (model.seed_field, seed),
         (model.negative_prompt_field, shot.negative_prompt),
     ]
@@ -97,14 +118,8 @@ def _given(shot: Shot, name: str) -> Any:
     return (list(value) or None) if isinstance(value, tuple) else value
 
 
-def prompt_of(context: str | None, description: str) -> str:
-    """The consistency context, a blank line, then the scene; just the scene where there is no context."""
-    scene = f"SCENE: {description}"
-    return f"{context}\n\n{scene}" if context else scene
-
-
 def _shot(spec: JobSpec, index: int, scene: SceneSpec, model: Model, buffer: float) -> Shot:
-    mode = mode_of(scene)
+    mode, source = mode_of(scene), source_of(scene, index)
     resolution = scene.resolution or model.default_resolution(mode)
     asked_seconds = model.asked_seconds(scene.duration, buffer, mode=mode, resolution=resolution)
     return Shot(
@@ -125,6 +140,8 @@ def _shot(spec: JobSpec, index: int, scene: SceneSpec, model: Model, buffer: flo
         audio_url=scene.audio_url,
         character_url=scene.character_url,
         resolution=resolution,
+        sources={"image": source} if source else {},
+        if_needed_fails=policy_of(scene),
     )
 
 
@@ -137,19 +154,25 @@ def _check_budget(spec: JobSpec, estimate_cents: int) -> None:
     raise OverBudget(message, errors=[error])
 
 
-def _warnings(shots: list[Shot], models: dict[str, Model]) -> Iterator[str]:
+def _models(shots: Sequence[Shot], catalogue: Catalogue) -> list[Model]:
+    """The models of these shots, each once."""
+    return [catalogue.model(key) for key in dict.fromkeys(shot.model for shot in shots)]
+
+
+def _warnings(shots: Sequence[Shot], catalogue: Catalogue) -> Iterator[str]:
     """What is not wrong but good to know before paying, once per model."""
-    for key, model in models.items():
-        pictured = any(shot.image_url for shot in shots if shot.model == key)
+    for model in _models(shots, catalogue):
+        key = model.key
+        pictured = any(shot.image_url or "image" in shot.sources for shot in shots if shot.model == key)
         if pictured and model.aspect_ratio.from_image:
             yield f"{key} takes the shape of the image that is given; aspect_ratio is not sent"
-        if model.duration.strategy == "input":
+        if model.kind == "video" and model.duration.strategy == "input":
             yield f"a clip of {key} is as long as the video that is given: duration only sets the price"
         if not model.prompt_field:
             yield f"{key} takes no prompt; descriptions are not sent"
-        if not model.price.verified:
-            day = model.price.checked.isoformat()
-            yield f"the price of {key} is an estimate of {day}, not confirmed by {model.provider}"
         if model.sunset:
             instead = f"; take {model.successor} instead" if model.successor else ""
             yield f"{model.provider} withdraws {key} on {model.sunset.isoformat()}{instead}"
+        if not model.price.verified:
+            day = model.price.checked.isoformat()
+            yield f"the price of {key} is an estimate of {day}, not confirmed by {model.provider}"

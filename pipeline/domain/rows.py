@@ -212,6 +212,13 @@ class Dial(Row):
     max: int | float | None = None
 
 
+class Voice(Row):
+    """Who speaks: the provider's name for the choice, and whom it takes where nobody chose."""
+
+    field: str
+    default: str | None = None
+
+
 class Input(Row):
     """An input that the model takes: the provider's name for it, and how many."""
 

@@ -89,6 +89,18 @@ class _Form(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+class StartsFrom(_Form):
+    """The picture of an earlier scene that a shot starts from, and what happens when there is none."""
+
+    scene: int = Field(ge=0, lt=MAX_SCENES, description="An earlier scene; they count from 0.")
+    frame: Literal["last", "keyframe"] = Field(
+        default="last", description="The last picture of its clip, or its keyframe."
+    )
+    if_failed: Literal["fail", "skip", "independent"] = Field(
+        default="fail", description="Fail as well, leave this scene out, or make it from words alone."
+    )
+
+
 class SceneSpec(_Form):
     """One shot of the storyboard."""
 
@@ -102,10 +114,11 @@ class SceneSpec(_Form):
     audio_url: WebLink | None = Field(default=None, description="What the person in the video is to say.")
     character_url: WebLink | None = Field(default=None, description="A picture of who is to move like the video.")
     resolution: Text | None = Field(default=None, max_length=20, description="For example 1080p; else the model's own.")
-    narration: Text | None = Field(default=None, max_length=4000, description="Not available yet.")
+    keyframe: Prompt | None = Field(default=None, description="A picture that is made first; the shot starts from it.")
+    starts_from: StartsFrom | None = Field(default=None, description="An earlier scene that the shot goes on from.")
+    narration: Prompt | None = Field(default=None, description="What is said with the shot.")
     seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
     negative_prompt: Text | None = Field(default=None, max_length=4000)
-    starts_from: JsonValue = Field(default=None, description="Not available yet.")
     metadata: Metadata = Field(default={}, description="Yours; passed through.")
 
 
@@ -114,6 +127,11 @@ class JobSpec(_Form):
 
     title: Text = Field(default="", max_length=200)
     model: Text | None = Field(default=None, max_length=200, description="provider/slug, for scenes without one.")
+    image_model: Text | None = Field(default=None, max_length=200, description="provider/slug that makes keyframes.")
+    speech_model: Text | None = Field(default=None, max_length=200, description="provider/slug that speaks narrations.")
+    voice: Text | None = Field(
+        default=None, max_length=200, description="In the words of the speech model; else its own."
+    )
     aspect_ratio: Text = Field(default="16:9", max_length=20)
     consistency_context: Text | None = Field(default=None, max_length=8000, description="Said before each scene.")
     reference_images: WebLinks = Field(default=(), description="Not available yet.")
@@ -185,7 +203,7 @@ def _field_error(found: ErrorDetails) -> FieldError:
 
 def _name(loc: tuple[int | str, ...]) -> str:
     """``scenes.3.duration``; what lies inside a customer's own JSON is not told apart."""
-    free = next((place for place, part in enumerate(loc) if part in {"metadata", "starts_from"}), len(loc))
+    free = next((place for place, part in enumerate(loc) if part == "metadata"), len(loc))
     return ".".join(str(shortened(part)) for part in loc[: free + 1]) or "body"
 
 

@@ -48,6 +48,12 @@ def next_look(policy: Policy, elapsed: timedelta, *, looks: int, queued: bool = 
     return max(wait, in_turn(policy, looks)) if queued else wait
 
 
+def backoff(policy: Policy, silences: int, *, least: timedelta = timedelta(0)) -> timedelta:
+    """Exponential pause after the n-th silence in a row, capped; ``least`` is what the provider wants between looks."""
+    doublings: int = 2 ** min(max(silences - 1, 0), 16)
+    return max(min(policy.backoff * doublings, policy.max_backoff), least)
+
+
 def in_turn(policy: Policy, looks: int) -> timedelta:
     """The catalogue's schedule: the first look, then ever later ones up to the maximum."""
     seconds = policy.poll_first.total_seconds() * policy.poll_factor ** min(looks, 64)

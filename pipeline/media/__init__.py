@@ -10,7 +10,8 @@ from pathlib import Path
 from pipeline.domain.errors import BrokenMedia
 from pipeline.media import ffmpeg
 from pipeline.media.container import demuxer_of
-from pipeline.media.film import stitch
+from pipeline.media.film import Scene, stitch
+from pipeline.media.speech import Sound, listened_to
 from pipeline.media.still import Still, examine
 from pipeline.media.track import Tracks, measure
 
@@ -31,6 +32,8 @@ _WHOLE = (
 )
 _EVERY_FRAME = ("-map", "0:V:0", "-f", "null", "-")
 _FIRST_FRAME = ("-map", "0:V:0", "-frames:v", "1", "-vf", _WHOLE, "-c:v", "mjpeg", "-threads", "1", "-q:v", "2")
+#: Each frame is written over the one before it.
+_LAST_FRAME = ("-map", "0:V:0", "-c:v", "mjpeg", "-threads", "1", "-q:v", "2", "-f", "image2", "-update", "1")
 _AS_JPEG = (*_FIRST_FRAME, "-f", "image2pipe")
 
 
@@ -72,11 +75,29 @@ class Media:
         with _finished(out) as unfinished:
             ffmpeg.run(self._ffmpeg, [*source, *_AS_JPEG, f"file:{unfinished}"], _PICTURING)
 
-    def film(self, paths: Sequence[Path], out: Path) -> Clip:
-        """Stitch clips in their order into one MP4 (R48); with sound only if every clip has some."""
+    def last_frame(self, path: Path, out: Path) -> None:
+        """Write the last frame as a JPEG of the clip's own size, for a scene that goes on from it."""
+        demuxer = demuxer_of(path)
+        # A second from the end is enough, unless the sound goes on for longer than the picture.
+        for near_end in (["-sseof", "-1"], []):
+            source = [*near_end, *ffmpeg.video_input(path, demuxer)]
+            with suppress(FileNotFoundError, BrokenMedia), _finished(out) as unfinished:
+                ffmpeg.run(self._ffmpeg, [*source, *_LAST_FRAME, f"file:{unfinished}"], _PICTURING)
+                return
+        raise BrokenMedia("the clip has no last picture")
+
+    def check_sound(self, path: Path) -> Sound:
+        """Prove that a file is sound, all of which can be decoded, and measure how long it is."""
+        return listened_to(self._ffmpeg, path)
+
+    def film(self, scenes: Sequence[Scene], out: Path, *, ratio: str | None = None) -> tuple[Clip, str | None]:
+        """Stitch scenes in their order into one MP4 (R48): the film, and why its clips were encoded again (or None).
+
+        ``ratio`` ("16:9") is the film's when they are; without, it is that of the first clip.
+        """
         with _finished(out) as unfinished:
-            stitch(self._ffmpeg, paths, unfinished, unfinished.parent)
-            return _measured(unfinished, measure(self._ffmpeg, unfinished))
+            why = stitch(self._ffmpeg, scenes, unfinished, unfinished.parent, ratio=ratio)
+            return _measured(unfinished, measure(self._ffmpeg, unfinished)), why
 
     def _decoded(self, path: Path, picture: Path | None) -> Tracks:
         if picture:

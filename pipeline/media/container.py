@@ -10,6 +10,8 @@ HEADER_BYTES = 8  # of a box: its length and its name
 MP4, MATROSKA = "mov", "matroska"  # as ffmpeg names the demuxers
 
 _EBML = b"\x1a\x45\xdf\xa3"
+_SOUNDS = {"wav": b"RIFF", "flac": b"fLaC", "ogg": b"OggS", "mp3": b"ID3"}
+_ADTS = 0xF0
 _SEGMENT = b"\x18\x53\x80\x67"
 
 
@@ -31,6 +33,19 @@ def demuxer_of(path: Path) -> str:
     if missing > 0:
         raise BrokenMedia(f"the file is cut short: at least {missing} bytes are missing")
     return demuxer
+
+
+def sound_demuxer_of(path: Path) -> str:
+    """Which demuxer may open a file of sound, by its first bytes. Raises ``BrokenMedia`` when none may."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    for demuxer, sign in _SOUNDS.items():
+        if start.startswith(sign):
+            return demuxer
+    # An MP3 without a tag begins with eleven bits that nothing else begins with.
+    if start[:1] == b"\xff" and start[1:2] >= b"\xe0":
+        return "aac" if start[1] & 0xF6 == _ADTS else "mp3"
+    return demuxer_of(path)
 
 
 def _missing_of_mp4(file: BinaryIO, size: int) -> int:

@@ -22,8 +22,9 @@ from pipeline.domain.answers import (
 )
 from pipeline.domain.asset import TERMINAL, Asset, Failure, Policy, State, Waiting
 from pipeline.domain.attempt import consequence
-from pipeline.domain.decide import backoff, decide
+from pipeline.domain.decide import decide
 from pipeline.domain.errors import ImpossibleAnswer
+from pipeline.domain.timing import backoff
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 STARTED = NOW - timedelta(seconds=30)

@@ -235,9 +235,6 @@ def test_a_retired_model_is_refused_with_others_that_do_the_same() -> None:
 @pytest.mark.parametrize(
     ("scene", "job", "field"),
     [
-        ({"narration": "Once"}, {}, "scenes.0.narration"),
-        ({"starts_from": 0}, {}, "scenes.0.starts_from"),
-        ({"starts_from": {"scene": 1}}, {}, "scenes.0.starts_from"),
         ({}, {"reference_images": [PICTURE]}, "reference_images"),
         ({}, {"webhook_url": "https://me.example/hook"}, "webhook_url"),
         ({}, {"allow_fallback": True}, "allow_fallback"),

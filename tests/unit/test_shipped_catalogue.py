@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.domain.catalogue import Model, load
 from pipeline.domain.errors import UnknownModel
-from pipeline.domain.order import Shot, compose_input
+from pipeline.domain.order import compose_input
+from pipeline.domain.shot import Shot
 
 FOLDER = Path(__file__).parents[2] / "pipeline" / "catalogue"
 SHIPPED = load({path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.toml")})

@@ -1,0 +1,38 @@
+"""What a shot takes from other assets, put into words and links of ours at the moment when its attempt begins.
+
+So what was sent stands word for word in the attempt's row, whatever becomes of the other assets.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from pipeline.domain.fit import INPUT_FIELDS, mode_from
+from pipeline.domain.hold import Hold
+from pipeline.domain.needs import part_of, sources
+from pipeline.domain.shot import Shot, kept_shot
+from pipeline.services import Services
+
+_WORDS = "words"
+
+
+def whole_shot(services: Services, hold: Hold) -> Shot:
+    """The shot with every input that its row names; what has failed to come is left out."""
+    shot = kept_shot(hold.shot)
+    inputs = hold.shot.get("inputs", {})
+    for name, source in sources(inputs):
+        given = part_of(hold.needs, source)
+        if given is not None:
+            shot = _with(services, shot, name, source["part"], given)
+    if not inputs or shot.kind != "video":
+        return shot
+    return replace(shot, mode=mode_from([name for name, (field, _) in INPUT_FIELDS.items() if getattr(shot, field)]))
+
+
+def _with(services: Services, shot: Shot, name: str, part: str, given: str) -> Shot:
+    if part == _WORDS:
+        return replace(shot, prompt=f"{given}\n\n{shot.prompt}")
+    field, _ = INPUT_FIELDS[name]
+    link = services.storage.link(services.settings.s3_bucket_clips, given)
+    before = getattr(shot, field)
+    changes: dict[str, Any] = {field: (*before, link) if isinstance(before, tuple) else link}
+    return replace(shot, **changes)
