@@ -8,8 +8,11 @@ if TYPE_CHECKING:
     from tests.builders import World
 
 _OURS = "select prediction_id, cost_cents from attempts where prediction_id is not null"
-# What nobody can settle yet may have been paid for.
-_IN_DOUBT = "select 1 from attempts where prediction_id is null and intent_at is not null and cost_cents = 0"
+# What nobody can settle, yet or for good, may have been paid for.
+_IN_DOUBT = (
+    "select 1 from attempts where prediction_id is null and intent_at is not null"
+    " and (cost_cents = 0 or failure ->> 'code' = 'maybe_spent')"
+)
 
 
 @dataclass
