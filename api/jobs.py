@@ -127,6 +127,17 @@ def retry_failed_clips(path: JobPath) -> Response:
 )
 @allow(Policy.KEY)
 def retry_clip(path: ClipPath) -> Response:
-    """Render one failed clip anew, perhaps with another prompt, seed or model."""
+    """Render a clip anew, perhaps with another prompt, seed or model; one that is done, only with a change."""
     changes = optional_json_body()
     return _answer(steer.retry(services(), caller().owner_id, path.job_id, path.index, changes), 202)
+
+
+@jobs.post(
+    "/<job_id>/clips/<index>/choose",
+    responses={202: schemas.Job},
+    openapi_extensions=schemas.body(steer.Choice),
+)
+@allow(Policy.KEY)
+def choose_take(path: ClipPath) -> Response:
+    """Let a clip be another of its takes; the film is made anew, and the old one stays until then."""
+    return _answer(steer.choose(services(), caller().owner_id, path.job_id, path.index, json_body()), 202)

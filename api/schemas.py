@@ -13,7 +13,7 @@ from pipeline.domain.answers import Reason
 from pipeline.domain.asset import State
 from pipeline.domain.job import JobState, Status
 from pipeline.domain.spec import JobSpec
-from pipeline.steer import Changes
+from pipeline.steer import Changes, Choice
 
 _REFERENCE = "#/components/schemas/{model}"
 
@@ -50,6 +50,15 @@ class PricedScene(BaseModel):
     estimate_cents: int
 
 
+class PricedPart(BaseModel):
+    """What is made beside the clip of a scene, and the price of one attempt."""
+
+    kind: str
+    index: int
+    model: str
+    estimate_cents: int
+
+
 class Priced(BaseModel):
     """What a job would cost; nothing was stored."""
 
@@ -57,6 +66,7 @@ class Priced(BaseModel):
     estimate_cents: int
     warnings: list[str]
     scenes: list[PricedScene]
+    parts: list[PricedPart]
 
 
 class Waiting(BaseModel):
@@ -90,6 +100,19 @@ class ClipError(Failure):
     actions: list[Action]
 
 
+class Part(BaseModel):
+    """What is made beside a clip for its scene: a keyframe (`image`), a narration (`audio`)."""
+
+    asset_id: str
+    kind: str
+    state: State
+    status: Status
+    progress: int
+    model: str
+    duration: float | None
+    error: Failure | None
+
+
 class Clip(BaseModel):
     """One clip; `status` is for people and old clients, `state` is our own word."""
 
@@ -102,6 +125,8 @@ class Clip(BaseModel):
     progress: int
     url: str | None
     thumbnail_url: str | None
+    keyframe_url: str | None
+    narration_url: str | None
     duration: float | None
     requested_duration: float | None
     original_target_duration: float | None
@@ -115,6 +140,8 @@ class Clip(BaseModel):
     error_message: str | None
     error: ClipError | None
     waiting: Waiting | None
+    dependency: int | None
+    parts: list[Part]
     retry_after_ms: int
     created_at: str
     updated_at: str
@@ -127,6 +154,11 @@ class Take(BaseModel):
     attempt_id: str
     number: int
     state: State
+    chosen: bool
+    url: str | None
+    thumbnail_url: str | None
+    duration: float | None
+    sha256: str | None
     prompt: str
     seed: int | None
     provider: str
@@ -153,6 +185,8 @@ class Film(BaseModel):
     url: str
     duration: float | None
     thumbnail_url: str | None
+    made: Literal["copied", "encoded"]
+    why: str | None
 
 
 class ClipCounts(BaseModel):
@@ -239,7 +273,7 @@ class Problem(BaseModel):
 
 
 #: The bodies that are documented here and parsed by the use cases.
-_BODIES: tuple[type[BaseModel], ...] = (JobSpec, Changes, Problem)
+_BODIES: tuple[type[BaseModel], ...] = (JobSpec, Changes, Choice, Problem)
 
 
 def bodies() -> dict[str, Schema]:
@@ -258,6 +292,12 @@ def body(model: type[BaseModel], *, required: bool = True) -> Json:
     return {"requestBody": {"required": required, "content": {"application/json": schema}}}
 
 
+def any_body(properties: Json) -> Json:
+    """An operation's request body that has no class of its own."""
+    schema = {"schema": {"type": "object", "properties": properties}}
+    return {"requestBody": {"required": True, "content": {"application/json": schema}}}
+
+
 def documented(name: str, import_name: str, *, url_prefix: str, about: str) -> APIBlueprint:
     """A blueprint whose operations stand in the documentation, each under its function's name."""
     return APIBlueprint(
@@ -265,12 +305,6 @@ def documented(name: str, import_name: str, *, url_prefix: str, about: str) -> A
         import_name,
         url_prefix=url_prefix,
         abp_tags=[Tag(name=name, description=about)],
-def any_body(properties: Json) -> Json:
-    """An operation's request body that has no class of its own."""
-    schema = {"schema": {"type": "object", "properties": properties}}
-    return {"requestBody": {"required": True, "content": {"application/json": schema}}}
-
-
         abp_security=[{"key": []}],
         abp_responses=_refusals(),
         operation_id_callback=_operation_id,

@@ -5,6 +5,7 @@ is read from Postgres, never from the results of tasks.
 """
 
 import tempfile
+import time
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipeline.domain.events import ClipRef, Event, EventType, thumbnail_ready
 from pipeline.domain.job import HAS_FILM, JobState, outcome
 from pipeline.fetch import store_picture
 from pipeline.keeper import kept
+from pipeline.media.film import Scene
 from pipeline.services import Services
 
 FILM_CLAIM = timedelta(seconds=15)
@@ -31,9 +33,11 @@ _LOG = logs.get(__name__)
 
 def finish(services: Services, job_id: UUID) -> bool:
     """Begin the end of a job whose clips have all ended; True for the one caller who did."""
-    if not services.store.runs.begin_assembly(job_id):
+    news = services.store.runs.begin_assembly(job_id)
+    if news is None:
         return False
     services.carrier.film(job_id)
+    services.tell(news)
     return True
 
 
@@ -48,7 +52,7 @@ def make_film(services: Services, job_id: UUID) -> None:
     with kept(partial(services.store.runs.keep_film, claim, FILM_CLAIM), FILM_CLAIM):
         # More tries than there are: those before died over it, so it is not tried again.
         wanted = state in HAS_FILM and claim.number <= _MAX_FILM_TRIES
-        film = _film(services, claim, clips) if wanted else None
+        film = _film(services, claim, job, clips) if wanted else None
     _close(services, claim, job, clips, state, film)
 
 
@@ -73,15 +77,15 @@ def _pictured(services: Services, clip: DoneClip) -> Picture:
         video, picture = Path(folder) / "clip.mp4", Path(folder) / "thumbnail.jpg"
         services.storage.get_file(services.settings.s3_bucket_clips, clip.file_key, video)
         services.media.thumbnail(video, picture)
-        return store_picture(services, clip.job_id, clip.index, picture)
+        return store_picture(services, clip.job_id, clip.index, clip.file_key, picture)
 
 
-def _film(services: Services, claim: FilmClaim, clips: list[ClipRow]) -> Film | None:
+def _film(services: Services, claim: FilmClaim, job: JobRow, clips: list[ClipRow]) -> Film | None:
     """The film in the store; None when it can't be made. Raises Unavailable while another try may help."""
-    keys = [clip.file_key for clip in clips if clip.state is State.DONE and clip.file_key]
+    shown = [clip for clip in clips if clip.state is State.DONE and clip.file_key]
     try:
         with tempfile.TemporaryDirectory(prefix="dailies-") as folder:
-            return _stitched(services, claim.job_id, keys, Path(folder))
+            return _stitched(services, job, shown, Path(folder))
     except BrokenMedia as error:
         _LOG.warning("film.failed", job_id=str(claim.job_id), error=str(error))
         return None
@@ -94,18 +98,26 @@ def _film(services: Services, claim: FilmClaim, clips: list[ClipRow]) -> Film | 
         raise
 
 
-def _stitched(services: Services, job_id: UUID, keys: list[str], folder: Path) -> Film:
-    paths = [folder / f"{number}.mp4" for number in range(len(keys))]
-    for key, path in zip(keys, paths, strict=True):
-        services.storage.get_file(services.settings.s3_bucket_clips, key, path)
+def _stitched(services: Services, job: JobRow, clips: list[ClipRow], folder: Path) -> Film:
+    began = time.monotonic()
+    scenes = [_scene(services, clip, folder) for clip in clips]
     whole, picture = folder / "film.mp4", folder / "film.jpg"
-    made = services.media.film(paths, whole)
+    made, why = services.media.film(scenes, whole, ratio=job.spec.get("aspect_ratio"))
     services.media.thumbnail(whole, picture)
-    # The name holds the digest, so a second making of the same film is the same object.
-    key, picture_key = f"{job_id}/film_{made.sha256[:16]}.mp4", f"{job_id}/film_thumbnail.jpg"
+    # The names hold the digest, so a second making of the same film is the same object, and another film is another.
+    key, picture_key = f"{job.id}/film_{made.sha256[:16]}.mp4", f"{job.id}/film_{made.sha256[:16]}.jpg"
     services.storage.put_file(services.settings.s3_bucket_clips, key, whole, "video/mp4")
     services.storage.put_file(services.settings.s3_bucket_thumbnails, picture_key, picture, "image/jpeg")
-    return Film(key=key, thumbnail_key=picture_key, duration_seconds=made.duration_seconds)
+    took = round(time.monotonic() - began, 3)
+    _LOG.info("film.made", job_id=str(job.id), clips=len(clips), seconds=took, encoded_because=why)
+    return Film(key=key, thumbnail_key=picture_key, duration_seconds=made.duration_seconds, why=why)
+
+
+def _scene(services: Services, clip: ClipRow, folder: Path) -> Scene:
+    """A clip on disk, and how long its scene was meant to be."""
+    path = folder / f"{clip.index}.mp4"
+    services.storage.get_file(services.settings.s3_bucket_clips, str(clip.file_key), path)
+    return Scene(clip=path, seconds=clip.shot.get("target_seconds"))
 
 
 def _close(
@@ -130,3 +142,5 @@ def _close(
     if events:
         services.tell([*services.job_progress(job.id, job.owner_id), *events])
         _LOG.info("job.closed", job_id=str(job.id), state=state, total_seconds=payload["total_seconds"])
+    elif services.store.runs.made_in_vain(claim):
+        services.carrier.film(job.id)

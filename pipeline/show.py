@@ -44,8 +44,11 @@ def clip(services: Services, owner_id: UUID, job_id: UUID, index: int) -> dict[s
     """One clip with all of its attempts. Raises NotFound."""
     row = owned(services, owner_id, job_id)
     found = owned_clip(services, row, index)
-    tries = services.store.jobs.attempts(found.id)
-    return {**clip_document(row, found, services.links), "takes": [attempt_document(each) for each in tries]}
+    takes = [
+        attempt_document(each, services.links, chosen=each.file_key is not None and each.file_key == found.file_key)
+        for each in services.store.jobs.attempts(found.id)
+    ]
+    return {**clip_document(row, found, services.links), "takes": takes}
 
 
 def events_since(services: Services, owner_id: UUID, job_id: UUID, seq: int) -> list[dict[str, Any]]:

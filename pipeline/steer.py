@@ -53,9 +53,7 @@ def retry(services: Services, owner_id: UUID, job_id: UUID, index: int, changes:
         raise NotInThatState(f"clip {index} is {clip.state}; it can be retried when that has ended")
     replan = _replanned(services, job, clip, _parsed(Changes, changes))
     if clip.state is State.DONE and _same(replan, clip):
-        raise NotInThatState(
-            f"clip {index} is done as asked; change its prompt, seed or model for a new take"
-        )
+        raise NotInThatState(f"clip {index} is done as asked; change its prompt, seed or model for a new take")
     return _reopen(services, owner_id, job, [clip], {clip.id: replan})
 
 

@@ -1,6 +1,5 @@
 """How a clip's thumbnail is written down; whoever made it, the newest is the one that counts."""
 
-from dataclasses import asdict
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -17,5 +16,7 @@ _UPSERT = _ROW.on_conflict_do_update(
 
 
 def keep_picture(connection: Connection, *, clip_id: UUID, job_id: UUID, index: int, picture: Picture) -> None:
-    """The row of a clip's thumbnail, whose key the clip's own row gets in the same transaction."""
-    connection.execute(_UPSERT, {"clip_id": clip_id, "job_id": job_id, "clip_index": index, **asdict(picture)})
+    """The row of a clip's thumbnail; the clip's own row gets the take's key of it in the same transaction."""
+    about = {"clip_id": clip_id, "job_id": job_id, "clip_index": index, "key": picture.clip_key}
+    measures = {"width": picture.width, "height": picture.height, "size_bytes": picture.size_bytes}
+    connection.execute(_UPSERT, about | measures)

@@ -1,11 +1,11 @@
-"""How clips that ended without a file go back into line: all that a retry or a resume writes, in one transaction."""
+"""How clips that have ended go back into line: all that a retry or a resume writes, in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, and_, func, or_, select, update
 
 from pipeline.database.outbox import append
 from pipeline.database.tables import assets, jobs, scenes, spend
@@ -36,13 +36,14 @@ def reopen(
 ) -> list[Event]:
     """A new round of those of these clips that failed or were cancelled; their attempts and their cost stay.
 
-    Raises NotInThatState for a job that is being cancelled, and when there is no such clip (any more); OverBudget when
-    what was spent and what is still to be bought, with these, is more than the job may cost.
+    One that is done is begun anew only by a plan of its own, and keeps its file until there is a better one. Raises
+    NotInThatState for a job that is being cancelled, and when there is no such clip (any more); OverBudget when what
+    was spent and what is still to be bought, with these, is more than the job may cost.
     """
     job = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).one()
     if job.cancel_requested_at and job.state not in FINAL:
         raise NotInThatState("the job is being cancelled; wait until that is done")
-    found = _ended(connection, clip_ids)
+    found = _ended(connection, clip_ids, replans)
     if not found:
         raise NotInThatState("nothing of this has failed or was cancelled; perhaps it is being rendered anew already")
     for position, clip in enumerate(found):
@@ -57,10 +58,11 @@ def reopen(
     return append(connection, job_id, job.owner_id, [event for clip in found for event in _news(job_id, clip)])
 
 
-def _ended(connection: Connection, clip_ids: Sequence[UUID]) -> Sequence[AnyRow]:
+def _ended(connection: Connection, clip_ids: Sequence[UUID], replans: Mapping[UUID, Replan]) -> Sequence[AnyRow]:
+    another_take = and_(assets.c.state == State.DONE, assets.c.id.in_(replans))
     query = (
-        select(assets.c.id, assets.c.scene_id, assets.c["index"].label("clip_index"), assets.c.state)
-        .where(assets.c.id.in_(clip_ids), assets.c.state.in_([State.FAILED, State.CANCELLED]))
+        select(assets.c.id, assets.c.scene_id, assets.c["index"].label("clip_index"), assets.c.state, assets.c.kind)
+        .where(assets.c.id.in_(clip_ids), or_(assets.c.state.in_([State.FAILED, State.CANCELLED]), another_take))
         .order_by(assets.c["index"])
         .with_for_update()
     )
@@ -87,7 +89,7 @@ def _check_budget(connection: Connection, job: AnyRow) -> None:
 
 
 def _news(job_id: UUID, clip: AnyRow) -> tuple[Event, ...]:
-    about = ClipRef(job_id=str(job_id), clip_id=str(clip.id), index=clip.clip_index)
+    about = ClipRef(job_id=str(job_id), clip_id=str(clip.id), index=clip.clip_index, kind=clip.kind)
     return changes(about, Asset(state=State(clip.state)), Asset())
 
 
@@ -106,6 +108,7 @@ def _again(round_: int, group_index: int) -> dict[str, Any]:
         "failure": None,
         "finished_at": None,
         "attempt_id": None,
+        "thumbnail_tries": 0,
         "claimed_until": None,
         "due_at": func.now(),
         "updated_at": func.now(),

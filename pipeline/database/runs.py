@@ -8,11 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import Engine, func, select, update
 
+from pipeline.database.choosing import fall_back
 from pipeline.database.engine import transaction
 from pipeline.database.forgotten import MAX_THUMBNAIL_TRIES, OPEN_JOBS, has_open_assets
 from pipeline.database.outbox import append
 from pipeline.database.pictures import keep_picture
-from pipeline.database.tables import assets, jobs
+from pipeline.database.tables import assets, attempts, jobs
 from pipeline.domain.answers import Picture
 from pipeline.domain.asset import State
 from pipeline.domain.events import Event
@@ -28,6 +29,7 @@ class Film:
     key: str
     thumbnail_key: str | None
     duration_seconds: float
+    why: str | None  #: why its clips were encoded again; None when they were copied
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,18 +76,26 @@ class Runs:
         with transaction(self.engine) as connection:
             connection.execute(query.values(dispatched_round=round_))
 
-    def begin_assembly(self, job_id: UUID) -> bool:
-        """Take a job whose clips have all ended to its end; True for exactly one caller."""
+    def fetching(self, job_id: UUID, round_: int) -> list[UUID]:
+        """The round's assets that only have to be fetched: pictures that the job names."""
+        query = select(assets.c.id).where(assets.c.job_id == job_id, assets.c.round == round_)
+        with transaction(self.engine) as connection:
+            return list(connection.execute(query.where(assets.c.state == State.FETCHING)).scalars())
+
+    def begin_assembly(self, job_id: UUID) -> list[Event] | None:
+        """Take a job whose clips have all ended to its end; the news for exactly one caller, None for all others."""
         query = (
             update(jobs)
             .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOBS), ~has_open_assets())
             # Free to be claimed at once, and not yet forgotten.
             .values(state=JobState.ASSEMBLING, film_claimed_until=_CLOCK)
+            .returning(jobs.c.owner_id)
         )
         with transaction(self.engine) as connection:
             # Locked first: a statement that waited for a retry would still see the clips as they were before it.
             connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
-            return connection.execute(query).rowcount == 1
+            begun = connection.execute(query).one_or_none()
+            return fall_back(connection, job_id, begun.owner_id) if begun else None
 
     def claim_film(self, job_id: UUID, lease: timedelta) -> FilmClaim | None:
         """Take the making of the film, unless somebody else is at it, or the job does not wait for one."""
@@ -100,9 +110,17 @@ class Runs:
         return FilmClaim(job_id=job_id, round=row[0], number=row[1]) if row else None
 
     def keep_film(self, claim: FilmClaim, lease: timedelta) -> None:
-        """The film is still being made."""
+        """The film is still being made; if another is wanted by now, it is made after this one and not beside it."""
+        waits = (jobs.c.id == claim.job_id, jobs.c.state == JobState.ASSEMBLING)
         with transaction(self.engine) as connection:
-            connection.execute(_filming(claim).values(film_claimed_until=_CLOCK + lease))
+            connection.execute(update(jobs).where(*waits).values(film_claimed_until=_CLOCK + lease))
+
+    def made_in_vain(self, claim: FilmClaim) -> bool:
+        """Whether the job waits for another film than this one by now; then it can be claimed at once."""
+        another = (jobs.c.state == JobState.ASSEMBLING, jobs.c.round != claim.round)
+        query = update(jobs).where(jobs.c.id == claim.job_id, *another).values(film_claimed_until=_CLOCK)
+        with transaction(self.engine) as connection:
+            return connection.execute(query).rowcount == 1
 
     def put_off_film(self, claim: FilmClaim, pause: timedelta) -> None:
         """The store is away: this was no try, and the sweeper brings the film back."""
@@ -123,12 +141,14 @@ class Runs:
         """The last word on a job's round, said once: nothing comes back when it was said, or the job was reopened."""
         query = _filming(claim).values(
             state=state,
-            finished_at=_CLOCK,
+            # A film that was made anew does not make the job end later.
+            finished_at=func.coalesce(jobs.c.finished_at, _CLOCK),
             film_claimed_until=None,
             video_clips=list(video_clips),
             film_key=film.key if film else None,
             film_thumbnail_key=film.thumbnail_key if film else None,
             film_duration_seconds=film.duration_seconds if film else None,
+            film_why=film.why if film else None,
         )
         with transaction(self.engine) as connection:
             if connection.execute(query).rowcount == 0:
@@ -155,11 +175,14 @@ class Runs:
             connection.execute(query)
 
     def keep_thumbnail(self, clip: DoneClip, picture: Picture, events: Sequence[Event]) -> list[Event]:
-        """Write a clip's thumbnail, once."""
+        """Write a clip's thumbnail, once, unless the clip is another take by now."""
+        unseen = (assets.c.id == clip.id, assets.c.thumbnail_key.is_(None), assets.c.file_key == clip.file_key)
+        of_it = (attempts.c.asset_id == clip.id, attempts.c.file_key == clip.file_key)
         with transaction(self.engine) as connection:
-            mark = update(assets).where(assets.c.id == clip.id, assets.c.thumbnail_key.is_(None))
-            if connection.execute(mark.values(thumbnail_key=picture.key)).rowcount == 0:
+            mark = update(assets).where(*unseen).values(thumbnail_key=picture.key)
+            if connection.execute(mark).rowcount == 0:
                 return []
+            connection.execute(update(attempts).where(*of_it).values(thumbnail_key=picture.key))
             keep_picture(connection, clip_id=clip.id, job_id=clip.job_id, index=clip.index, picture=picture)
             return append(connection, clip.job_id, clip.owner_id, events)
 

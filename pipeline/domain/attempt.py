@@ -6,7 +6,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from pipeline.domain.answers import Accepted, Answer, Busy, Finished, Refused, Silent, Withdrawn, Working
+from pipeline.domain.answers import (
+    Accepted,
+    Answer,
+    Busy,
+    Finished,
+    Refused,
+    Silent,
+    Stored,
+    Unknown,
+    Withdrawn,
+    Working,
+)
 from pipeline.domain.asset import TERMINAL, Decision, State
 
 # Attempts are named by their asset and number, so that two workers who begin the same one collide in the table.
@@ -112,12 +123,26 @@ def _knowledge(before: State, answer: Answer) -> dict[str, Any]:
         case Finished():
             found = {"prediction_id": answer.prediction_id} if answer.prediction_id else {}
             told = {"render_seconds": answer.render_seconds} if answer.render_seconds is not None else {}
-            return {**found, **told, "outputs": list(answer.outputs), "answer": dict(answer.raw)}
+            said = {"words": answer.words} if answer.words is not None else {}
+            return {**found, **told, "outputs": list(answer.outputs), "answer": {**answer.raw, **said}}
+        case Stored():
+            return stored_values(answer)
         case Refused():
             failure = {"code": answer.code, "message": answer.message, "retryable": answer.retryable}
             return {"failure": failure, "answer": dict(answer.raw)}
         case _:
             return {}
+
+
+def stored_values(stored: Stored) -> dict[str, Any]:
+    """What a take brought, by the columns that attempts and assets share."""
+    return {
+        "file_key": stored.key,
+        "sha256": stored.sha256,
+        "size_bytes": stored.size_bytes,
+        "duration_seconds": stored.duration_seconds,
+        "thumbnail_key": stored.picture.key if stored.picture else None,
+    }
 
 
 def _how_it_ended(answer: Answer) -> State:
@@ -133,6 +158,8 @@ def _spend(before: State, answer: Answer, after: State) -> str | None:
         case State.WAITING, Finished():
             return "commit"
         case State.UNCERTAIN, Withdrawn() if after is State.CANCELLED:
+            return "commit"
+        case State.UNCERTAIN, (Silent() | Unknown() | Withdrawn()) if after is State.FAILED:
             return "commit"
         case State.SUBMITTING, (Refused() | Busy() | Silent() | Withdrawn()):
             return "release"

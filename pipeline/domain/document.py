@@ -53,6 +53,8 @@ class ClipRow:
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    dependency: int | None = None  #: the scene that has to give something first
+    parts: Sequence[Mapping[str, Any]] = ()  #: what is made beside it for its scene: a keyframe, a narration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,7 @@ class JobRow:
     film_key: str | None
     film_thumbnail_key: str | None
     film_duration_seconds: float | None
+    film_why: str | None = None  #: why its clips had to be encoded again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,10 @@ class AttemptRow:
     answered_at: datetime | None
     rendered_at: datetime | None
     finished_at: datetime | None
+    file_key: str | None
+    thumbnail_key: str | None
+    duration_seconds: float | None
+    sha256: str | None
 
 
 def job_document(job: JobRow, clips: Sequence[ClipRow], links: Links) -> dict[str, Any]:
@@ -151,6 +158,8 @@ def clip_document(job: JobRow, clip: ClipRow, links: Links) -> dict[str, Any]:
         "progress": clip.progress,
         "url": links.clip(clip.file_key) if clip.file_key else None,
         "thumbnail_url": links.picture(clip.thumbnail_key) if clip.thumbnail_key else None,
+        "keyframe_url": _part_url(clip, "image", links),
+        "narration_url": _part_url(clip, "audio", links),
         "duration": clip.duration_seconds,
         "requested_duration": clip.shot.get("asked_seconds"),
         "original_target_duration": clip.shot.get("target_seconds"),
@@ -161,9 +170,11 @@ def clip_document(job: JobRow, clip: ClipRow, links: Links) -> dict[str, Any]:
         "timeout_retries": clip.timeout_retries,
         "cost_cents": clip.cost_cents,
         "sha256": clip.sha256,
-        "error_message": clip.failure["message"] if clip.failure and clip.state is State.FAILED else None,
+        "error_message": (_failure(clip) or {}).get("message"),
         "error": _error(job, clip),
         "waiting": {"account": clip.account, **clip.waiting} if clip.waiting else None,
+        "dependency": clip.dependency if clip.state is State.WAITING else None,
+        "parts": [_part_document(part) for part in clip.parts],
         "retry_after_ms": 0 if clip.state in TERMINAL else retry_after_ms(job, [clip]),
         "created_at": stamp(clip.created_at),
         "updated_at": stamp(clip.updated_at),
@@ -171,12 +182,37 @@ def clip_document(job: JobRow, clip: ClipRow, links: Links) -> dict[str, Any]:
     }
 
 
-def attempt_document(attempt: AttemptRow) -> dict[str, Any]:
-    """One attempt of a clip: what was asked, what came of it, what it cost."""
+def _part_url(clip: ClipRow, kind: str, links: Links) -> str | None:
+    keys = (part["file_key"] for part in clip.parts if part["kind"] == kind and part["state"] == State.DONE)
+    key = next(keys, None)
+    return links.clip(key) if key else None
+
+
+def _part_document(part: Mapping[str, Any]) -> dict[str, Any]:
+    """What is made beside a clip: how far it is, and why it failed."""
+    state = State(part["state"])
+    shown = ("kind", "state", "progress", "model")
+    error = part["failure"] if state is State.FAILED else None
+    return {
+        "asset_id": part["id"],
+        **{name: part[name] for name in shown},
+        "status": status_of(state),
+        "duration": part["duration_seconds"],
+        "error": error,
+    }
+
+
+def attempt_document(attempt: AttemptRow, links: Links, *, chosen: bool) -> dict[str, Any]:
+    """One attempt of a clip: what was asked, what came of it, what it cost; ``chosen`` when it is the one shown."""
     return {
         "attempt_id": str(attempt.id),
         "number": attempt.number,
         "state": attempt.state,
+        "chosen": chosen,
+        "url": links.clip(attempt.file_key) if attempt.file_key else None,
+        "thumbnail_url": links.picture(attempt.thumbnail_key) if attempt.thumbnail_key else None,
+        "duration": attempt.duration_seconds,
+        "sha256": attempt.sha256,
         "prompt": attempt.prompt,
         "seed": attempt.seed,
         "provider": attempt.provider,
@@ -226,6 +262,8 @@ def _film(job: JobRow, links: Links) -> dict[str, Any] | None:
         "url": links.clip(job.film_key),
         "duration": job.film_duration_seconds,
         "thumbnail_url": links.picture(job.film_thumbnail_key) if job.film_thumbnail_key else None,
+        "made": "encoded" if job.film_why else "copied",
+        "why": job.film_why,
     }
 
 
@@ -245,8 +283,15 @@ def total_seconds(job: JobRow, clips: Sequence[ClipRow]) -> float | None:
     return round(max((max(ends) - job.started_at).total_seconds(), 0.0), 3)
 
 
+def _failure(clip: ClipRow) -> Mapping[str, Any] | None:
+    """Why there is no clip; also of one that is not wanted because what it needed has failed."""
+    skipped = clip.state is State.CANCELLED and clip.failure and clip.failure["code"] == "dependency_failed"
+    return clip.failure if clip.state is State.FAILED or skipped else None
+
+
 def _error(job: JobRow, clip: ClipRow) -> dict[str, Any] | None:
-    if not clip.failure or clip.state is not State.FAILED:
+    failure = _failure(clip)
+    if not failure:
         return None
     retry = {"label": "Retry this clip", "method": "POST", "href": f"/v1/jobs/{job.id}/clips/{clip.index}/retry"}
-    return {**clip.failure, "actions": [retry]}
+    return {**failure, "actions": [retry]}

@@ -5,6 +5,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -29,6 +30,15 @@ class Track:
     duration_seconds: float
     packets: int
     frame_ticks: int  #: the commonest length of a packet
+    ends: tuple[tuple[int, float], ...] = ()  #: after how many packets nothing is missing that was shown by then
+
+    def cut(self, seconds: float) -> tuple[int, float]:
+        """The end nearest to a time: after how many packets, which come in another order than shown; and when."""
+        return min(self.ends, key=lambda end: abs(end[1] - seconds))
+
+    @property
+    def frame_seconds(self) -> float:
+        return float(self.frame_ticks * Fraction(dict(self.shape)["tb"]))
 
     @property
     def codec(self) -> str:
@@ -45,10 +55,6 @@ class Track:
         """Frames per second."""
         measured = self.packets / self.duration_seconds
         return min(RATES, key=lambda rate: abs(float(rate) - measured))
-
-    def joins(self, other: "Track") -> bool:
-        """Whether the two can follow each other without being encoded again."""
-        return (self.shape, self.frame_ticks) == (other.shape, other.frame_ticks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,4 +96,15 @@ def _track(shape: set[tuple[str, str]], packets: list[tuple[int, int]]) -> Track
     if seconds <= 0:
         return None
     common = Counter(ticks for _, ticks in packets).most_common(1)[0][0]
-    return Track(shape=frozenset(shape), duration_seconds=seconds, packets=len(packets), frame_ticks=common)
+    ends = tuple(_ends(packets, start, common, Fraction(dict(shape)["tb"])))
+    return Track(shape=frozenset(shape), duration_seconds=seconds, packets=len(packets), frame_ticks=common, ends=ends)
+
+
+def _ends(
+    packets: list[tuple[int, int]], start: int, frame: int, tick_seconds: Fraction
+) -> Iterator[tuple[int, float]]:
+    last = filled = 0
+    for count, (shown_at, ticks) in enumerate(packets, 1):
+        last, filled = max(last, shown_at + ticks - start), filled + ticks
+        if last - filled < frame / 2:
+            yield count, float(last * tick_seconds)

@@ -97,10 +97,12 @@ def test_a_job_with_all_clips_is_complete_with_a_film_in_scene_order_however_the
     assert closed(here, job_id) is JobState.COMPLETE
     job = here.read(job_id)
     assert job.film_key
-    assert job.film_duration_seconds == pytest.approx(3, abs=0.1)
+    # Each scene is as long as it was ordered, though its clip is a second shorter.
+    assert job.film_duration_seconds == pytest.approx(6, abs=0.1)
+    assert job.film_why is None
     film = tmp_path / "film.mp4"
     here.services.storage.get_file(here.services.settings.s3_bucket_clips, job.film_key, film)
-    assert [colour_at(film, moment) for moment in (0.5, 1.5, 2.5)] == list(COLOURS)
+    assert [colour_at(film, moment) for moment in (0.5, 2.5, 4.5)] == list(COLOURS)
     [told] = closings(here, job_id)
     assert (told["state"], told["film_key"]) == (JobState.COMPLETE, job.film_key)
     [row] = here.query("select video_clips from jobs")
@@ -119,7 +121,7 @@ def test_a_job_with_enough_clips_is_partial_and_its_film_is_of_those_that_are_th
     for asset_id in lost:
         here.end(asset_id, FAILED)
     assert closed(here, job_id) is JobState.PARTIAL
-    assert here.read(job_id).film_duration_seconds == pytest.approx(3, abs=0.1)
+    assert here.read(job_id).film_duration_seconds == pytest.approx(6, abs=0.1)
 
 
 @pytest.mark.requirement("R37")
@@ -217,7 +219,7 @@ def lapse(here: World) -> None:
 class Deadly(Media):
     """A clip that kills whoever stitches it."""
 
-    def film(self, *_: Any) -> Any:
+    def film(self, *_: Any, **__: Any) -> Any:
         raise Killed
 
 
@@ -263,8 +265,10 @@ def test_a_thumbnail_is_made_once_stored_and_told(
     here.services.storage.get_file(here.services.settings.s3_bucket_thumbnails, row["key"], picture)
     assert (row["width"], row["height"], row["size_bytes"]) == (320, 180, picture.stat().st_size)
     assert colour_at(picture, 0) == "blue"
-    assert [event.payload["thumbnail_key"] for event in here.events(job_id)] == [row["key"]]
-    assert here.row(clip_id)["thumbnail_key"] == row["key"]
+    own = f"{clip_id}/blue.jpg"
+    assert [event.payload["thumbnail_key"] for event in here.events(job_id)] == [own]
+    assert here.row(clip_id)["thumbnail_key"] == own
+    assert here.services.storage.exists(here.services.settings.s3_bucket_thumbnails, own)
 
 
 @pytest.mark.requirement("R47")

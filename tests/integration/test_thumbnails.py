@@ -46,7 +46,10 @@ def test_a_clip_comes_home_with_its_thumbnail_and_leaves_the_media_pool_nothing_
     clip_id = here.ids(job_id)[1]
     done = here.until(clip_id)
     [row] = here.query("select * from clip_thumbnails")
-    assert row["key"] == done["thumbnail_key"] == f"{job_id}/clip_1_thumbnail.jpg"
+    assert row["key"] == f"{job_id}/clip_1_thumbnail.jpg"
+    [take] = here.takes(clip_id)
+    assert take.thumbnail_key == done["thumbnail_key"] == done["file_key"].replace(".mp4", ".jpg")
+    assert here.services.storage.exists(here.services.settings.s3_bucket_thumbnails, done["thumbnail_key"])
     assert (row["clip_id"], row["job_id"], row["clip_index"]) == (clip_id, job_id, 1)
     here.services.storage.get_file(here.services.settings.s3_bucket_thumbnails, row["key"], tmp_path / "t.jpg")
     assert (row["width"], row["height"], row["size_bytes"]) == (320, 180, (tmp_path / "t.jpg").stat().st_size)
@@ -86,5 +89,5 @@ def test_the_thumbnail_of_a_later_take_takes_the_place_of_the_one_before(here: W
     here.query(f"{old} select id, job_id, index, 'old.jpg', 1, 1, 1 from assets")  # noqa: S608 - only our own words
     done = here.until(clip_id)
     [row] = here.query("select * from clip_thumbnails")
-    assert (row["key"], row["width"]) == (done["thumbnail_key"], 320)
+    assert (row["key"], row["width"]) == (f"{done['job_id']}/clip_0_thumbnail.jpg", 320)
     assert row["size_bytes"] > 1

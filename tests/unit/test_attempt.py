@@ -39,7 +39,7 @@ ABSENT = Refused(code="absent", message="never accepted", retryable=True)
 BUSY = Busy(reason=Reason.BLOCKED, wait_seconds=3.0)
 SILENT = Silent(message="no answer")
 UNKNOWN = Unknown(message="reset")
-PICTURE = Picture(key="t", width=320, height=180, size_bytes=2)
+PICTURE = Picture(key="t", clip_key="c", width=320, height=180, size_bytes=2)
 STORED = Stored(key="k", sha256="0", size_bytes=1, duration_seconds=5.0, picture=PICTURE)
 EVERY_ANSWER: list[Answer] = [
     *(Granted(account="replicate"), ACCEPTED, Working(prediction_id="p1", progress=5), FINISHED, STORED),
