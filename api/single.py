@@ -16,8 +16,9 @@ from api.bodies import json_body
 from api.context import services
 from api.forms import IdempotencyHeader, JobPath, Query, Submitting
 from api.replies import reply, taken_in
-from pipeline import single
+from pipeline import canvas, single
 from pipeline.domain.catalogue import Catalogue
+from pipeline.domain.choice import Why
 from pipeline.domain.single import JOB_NAMES, SCENE_NAMES
 
 _NAMES = (*SCENE_NAMES.values(), *JOB_NAMES.values())
@@ -32,6 +33,37 @@ class Taken(schemas.Accepted):
     model: str
     sunset: str | None
     successor: str | None
+
+
+class PassedOver(BaseModel):
+    """A model that was not taken, and why."""
+
+    model: str
+    reason: Why
+    message: str
+
+
+class Choice(BaseModel):
+    """Who makes the clip, why, and why no other model does. `about_seconds`: its wait for a slot and its rendering."""
+
+    model: str
+    why: str
+    estimate_cents: int | None
+    about_seconds: float | None
+    passed_over: list[PassedOver]
+
+
+class Chosen(schemas.Accepted):
+    """A job of one clip whose model we chose."""
+
+    task_id: str
+    choice: Choice
+
+
+class PricedChoice(schemas.Priced):
+    """What a clip would cost, made by the model that we would choose; nothing was stored."""
+
+    choice: Choice
 
 
 class Standing(BaseModel):
@@ -76,6 +108,11 @@ def routes(catalogue: Catalogue) -> APIBlueprint:
             openapi_extensions=schemas.any_body(_FIELDS),
         )
         documented(submit)
+    found.post(
+        "/canvas/generate-video",
+        responses={200: PricedChoice, 202: Chosen},
+        openapi_extensions=schemas.any_body({**_FIELDS, "provider": {}, "model": {}, "mode": {}}),
+    )(generate_video)
     for path, told in (("/runway/status/<job_id>", read_status), ("/minimax/video/status", read_task)):
         found.get(path, responses={200: Standing})(told)
     return found
@@ -94,6 +131,19 @@ def submit(query: Submitting, header: IdempotencyHeader) -> Response:
     )
     response = taken_in(document)
     return _with_its_end(response, document)
+
+
+@allow(Policy.KEY)
+def generate_video(query: Submitting, header: IdempotencyHeader) -> Response:
+    """Order one clip, and leave it to us who makes it."""
+    document = canvas.order(
+        services(),
+        owner_id=caller().owner_id,
+        body=json_body(),
+        idempotency_key=header.key,
+        dry_run=query.dry_run,
+    )
+    return taken_in(document)
 
 
 @allow(Policy.KEY)

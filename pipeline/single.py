@@ -40,13 +40,19 @@ def submit(
 
 
 def taken(
-    services: Services, owner_id: UUID, order: single.Single, idempotency_key: str | None, *, dry_run: bool
+    services: Services,
+    owner_id: UUID,
+    order: single.Single,
+    idempotency_key: str | None,
+    *,
+    dry_run: bool,
+    said: Any = None,
 ) -> Document:
     """The job of one scene: stored and started, or only priced. Raises a Refusal as ``submit`` does."""
     try:
         if dry_run:
             return estimate(services, order.body)
-        told = accept(services, owner_id=owner_id, body=order.body, idempotency_key=idempotency_key)
+        told = accept(services, owner_id=owner_id, body=order.body, idempotency_key=idempotency_key, said=said)
     except Refusal as refusal:
         raise order.named(refusal) from None
     return {**told, "task_id": told["id"]}
