@@ -9,9 +9,11 @@ from pipeline.domain.asset import State, Waiting
 from pipeline.domain.attempt import Attempt, Prediction
 from pipeline.domain.errors import DailiesError
 from pipeline.domain.hold import Hold
+from pipeline.domain.pictures import PICTURE
 from pipeline.fetch import fetch
 from pipeline.heed import asked, ordered, paused
 from pipeline.look import look
+from pipeline.picture import bring_picture
 from pipeline.providers.protocol import Order
 from pipeline.services import Services
 from pipeline.settle import settle
@@ -43,8 +45,10 @@ def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
             return last_word or asked(services, hold, lambda: provider.cancel(prediction))
         case State.FETCHING:
             # It was paid for, so it is brought home even when the job was cancelled; but only once.
-            if hold.cancelled and hold.asset.silences:
+            if hold.cancelled and (hold.asset.silences or hold.attempt is None):
                 return Withdrawn()
+            if hold.kind == PICTURE:
+                return bring_picture(services, hold)
             return paused(services, hold, fetch(services, hold, _attempt(hold)))
         case _:
             raise DailiesError(f"a step claimed an asset that is {hold.asset.state}")

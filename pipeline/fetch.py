@@ -8,8 +8,10 @@ from uuid import UUID
 
 from pipeline.domain.answers import Answer, Busy, Picture, Reason, Refused, Silent, Stored, Working
 from pipeline.domain.attempt import Attempt
+from pipeline.domain.context import context_of
 from pipeline.domain.errors import BrokenMedia, Unavailable
 from pipeline.domain.hold import Hold
+from pipeline.domain.pictures import CONTEXT
 from pipeline.media import THUMBNAIL_PIXELS
 from pipeline.services import Services
 from pipeline.storage import CONTENT_TYPES
@@ -22,6 +24,8 @@ _TOLERANCE_SECONDS = 2.0
 
 def fetch(services: Services, hold: Hold, attempt: Attempt) -> Answer:
     """Stored; or Silent, when fetching again may help; or Refused, when only another attempt can."""
+    if hold.kind == CONTEXT:
+        return _said(attempt)
     if not attempt.outputs:
         return Refused(code="broken_file", message="the provider finished without a file", retryable=True)
     with tempfile.TemporaryDirectory(prefix="dailies-") as folder:
@@ -33,6 +37,14 @@ def fetch(services: Services, hold: Hold, attempt: Attempt) -> Answer:
                 # Not the provider's fault, so it uses up none of the clip's chances.
                 return Busy(reason=Reason.RETRY, wait_seconds=_STORE_AWAY_SECONDS)
             return Silent(message=str(error))
+
+
+def _said(attempt: Attempt) -> Stored | Refused:
+    """The consistency context in what a vision model answered: its words are the whole result (R45)."""
+    context = context_of(str(attempt.receipt.get("words", "")))
+    if context is None:
+        return Refused(code="broken_file", message="the vision model said nothing that describes the pictures")
+    return Stored(key=None, sha256=None, size_bytes=None, duration_seconds=None, words=context)
 
 
 def store_picture(services: Services, job_id: UUID, index: int, file_key: str, picture: Path) -> Picture:

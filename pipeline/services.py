@@ -23,8 +23,10 @@ from pipeline.domain.catalogue import Catalogue, load
 from pipeline.domain.document import Links
 from pipeline.domain.errors import SettingsError, Unavailable, UnknownModel
 from pipeline.domain.events import Event, EventType, present
+from pipeline.domain.hosts import is_inner
 from pipeline.domain.line import Line, View
 from pipeline.domain.model import Model
+from pipeline.domain.pictures import Describer
 from pipeline.domain.rows import Account
 from pipeline.limits.arrivals import Arrivals
 from pipeline.limits.breaker import Breaker
@@ -106,6 +108,20 @@ class Services:
         """Raises Unavailable when no account of a provider has a key here."""
         if not self.accounts(provider):
             raise Unavailable(f"{provider} is not configured here: its API key is not set")
+
+    @cached_property
+    def describer(self) -> Describer | None:
+        """The vision model that can be asked here what pictures show; None where none can."""
+        model = self.catalogue.models.get(self.settings.context_model)
+        if model is None or model.kind != "text" or model.retired or not self.accounts(model.provider):
+            return None
+        return Describer(model=model, prompt=files("pipeline").joinpath("consistency.txt").read_text().strip())
+
+    def store_is_hidden_from(self, provider: str) -> bool:
+        """Whether a provider out there has no way to our store, whose address is one of our own net's."""
+        store = self.settings.s3_public_endpoint_url or self.settings.s3_endpoint_url
+        row = self.catalogue.accounts[provider]
+        return bool(store) and is_inner(store) and not is_inner(self._own(provider).base_url or row.base_url)
 
     def pool(self, provider: str) -> Pool:
         """What the accounts of a provider may do together; without any where none has a key here."""

@@ -23,6 +23,7 @@ def _begun(services: Services, job_id: UUID, round_: int, size: int) -> bool:
     if not services.carrier.open(job_id, round_, size):
         return False
     services.store.runs.dispatched(job_id, round_)
+    services.wake(services.store.runs.fetching(job_id, round_))
     # Rows first: the sweeper finds a row that is parked without a place, but not a place without a row.
     for provider, waiters in services.store.lines.park(job_id, round_).items():
         if not _lined_up(services, provider, waiters):

@@ -92,13 +92,14 @@ class Picture:
 class Stored:
     """The file is ours: checked, and in the object store under ``key``; with its thumbnail, if one came on the way.
 
-    ``last_frame_key`` is a clip's last picture, where another scene starts from it.
+    ``last_frame_key`` is a clip's last picture, where another scene starts from it. ``words`` need no file.
     """
 
-    key: str
-    sha256: str
-    size_bytes: int
+    key: str | None
+    sha256: str | None
+    size_bytes: int | None
     duration_seconds: float | None
+    words: str | None = None
     picture: Picture | None = None
     last_frame_key: str | None = None
 

@@ -11,7 +11,9 @@ from pipeline.providers.http import text
 from pipeline.providers.protocol import Reading
 
 MAX_OUTPUTS = 16
+MAX_WORDS_CHARS = 64 * 1024
 
+_SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PROGRESS = re.compile(r"\s*(\d{1,3})%\s*\|.{1,200}?\|\s*\d+/\d+")
 _MODERATED = re.compile(r"flagged as sensitive|\bE005\b", re.IGNORECASE)
@@ -33,10 +35,15 @@ def reading(document: Mapping[str, Any]) -> Reading:
 
 
 def _succeeded(document: Mapping[str, Any]) -> Finished | Refused:
-    outputs = _outputs(document.get("output"))
-    if outputs:
-        took = _render_seconds(document)
-        return Finished(outputs=outputs, prediction_id=document["id"], render_seconds=took, raw=kept_of(document))
+    outputs, words = _outputs(document.get("output")), _words(document.get("output"))
+    if outputs or words:
+        return Finished(
+            outputs=outputs,
+            words=words,
+            prediction_id=document["id"],
+            render_seconds=_render_seconds(document),
+            raw=kept_of(document),
+        )
     if document.get("data_removed"):
         return _refused("lost", "the provider has already removed the output", document)
     return _refused("provider_error", "the prediction succeeded without an output", document)
@@ -44,7 +51,8 @@ def _succeeded(document: Mapping[str, Any]) -> Finished | Refused:
 
 def tells_all(entry: Mapping[str, Any]) -> bool:
     """Whether a list's short entry says all; one that succeeded without an output has to be looked at itself."""
-    return entry.get("status") != "succeeded" or bool(_outputs(entry.get("output")))
+    output = entry.get("output")
+    return entry.get("status") != "succeeded" or bool(_outputs(output) or _words(output))
 
 
 def _render_seconds(document: Mapping[str, Any]) -> float | None:
@@ -69,6 +77,15 @@ def _outputs(output: object) -> tuple[str, ...]:
             candidates = []
     links = [link for link in candidates if isinstance(link, str) and link.startswith(("https://", "http://"))]
     return tuple(link for link in links if len(link) <= MAX_URL and link.isprintable())[:MAX_OUTPUTS]
+
+
+def _words(output: object) -> str | None:
+    """The words of a text model, which come whole or in pieces; what looks like a link is none."""
+    pieces = [output] if isinstance(output, str) else output
+    if not isinstance(pieces, list) or not all(isinstance(each, str) for each in pieces):
+        return None
+    words = "".join(pieces)[:MAX_WORDS_CHARS]
+    return words if words.strip() and not _SCHEME.match(words) else None
 
 
 def _progress(logs: object) -> int | None:

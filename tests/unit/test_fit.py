@@ -235,7 +235,6 @@ def test_a_retired_model_is_refused_with_others_that_do_the_same() -> None:
 @pytest.mark.parametrize(
     ("scene", "job", "field"),
     [
-        ({}, {"reference_images": [PICTURE]}, "reference_images"),
         ({}, {"webhook_url": "https://me.example/hook"}, "webhook_url"),
         ({}, {"allow_fallback": True}, "allow_fallback"),
     ],

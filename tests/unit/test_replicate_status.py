@@ -81,7 +81,23 @@ def test_a_succeeded_prediction_is_finished_with_its_links(
     assert isinstance(got, Finished)
     assert got.outputs == links
     assert got.raw["metrics"] == {"predict_time": 61.2}
+    assert got.words is None
     assert set(got.raw) == {"id", "status", "created_at", "metrics"}
+
+
+@pytest.mark.requirement("R45")
+@pytest.mark.parametrize(
+    "output",
+    [
+        "VISUAL STYLE: film.\nSee https://f.test/",
+        ["VISUAL", " STYLE: ", "film.\nSee https:", "//f.test/"],
+    ],
+)
+def test_a_text_model_answers_with_words_whole_or_in_pieces(replicate: Replicate, server: Server, output: Any) -> None:
+    server.plays(answer(200, prediction(status="succeeded", output=output)))
+    got = replicate.status(Prediction(id=PREDICTION_ID))
+    assert isinstance(got, Finished)
+    assert (got.words, got.outputs) == ("VISUAL STYLE: film.\nSee https://f.test/", ())
 
 
 @pytest.mark.parametrize(
@@ -95,6 +111,8 @@ def test_a_succeeded_prediction_is_finished_with_its_links(
         (prediction(status="aborted"), "provider_cancelled", True),
         (prediction(status="succeeded", output=None, data_removed=True), "lost", True),
         (prediction(status="succeeded", output=[]), "provider_error", True),
+        (prediction(status="succeeded", output=["", " \n"]), "provider_error", True),
+        (prediction(status="succeeded", output=[7, "a"]), "provider_error", True),
         (prediction(status="succeeded", output="file:///etc/passwd"), "provider_error", True),
         (prediction(status="succeeded", output="https://f.test/a\0.mp4"), "provider_error", True),
         (prediction(status="succeeded", output="https://f.test/" + "a" * 5000), "provider_error", True),

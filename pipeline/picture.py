@@ -1,0 +1,46 @@
+"""Bring a customer's picture home: fetched by us, proven to be one, stored; a provider gets a link to our copy."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.domain.answers import Answer, Busy, Reason, Refused, Silent, Stored
+from pipeline.domain.errors import BrokenMedia, Unavailable
+from pipeline.domain.hold import Hold
+from pipeline.providers.download import GIVEN, GIVEN_HERE, follow
+from pipeline.providers.wire import Limits
+from pipeline.services import Services
+from pipeline.storage import CONTENT_TYPES
+
+MAX_BYTES = 30 * 1024 * 1024
+_FETCHING = Limits(read_seconds=10.0, total_seconds=60.0, max_bytes=MAX_BYTES)
+_STORE_AWAY_SECONDS = 10.0
+
+
+def bring_picture(services: Services, hold: Hold) -> Answer:
+    """Stored; Silent, when fetching again may help; or Refused, which names the field that it was given in."""
+    with tempfile.TemporaryDirectory(prefix="dailies-") as folder:
+        try:
+            answer = _brought(services, hold, Path(folder) / "picture")
+        except BrokenMedia as error:
+            answer = Refused(code="bad_picture", message=str(error))
+        except Unavailable as error:
+            if services.storage_is_away():
+                return Busy(reason=Reason.RETRY, wait_seconds=_STORE_AWAY_SECONDS)
+            answer = Silent(message=str(error))
+    if isinstance(answer, Stored):
+        return answer
+    return replace(answer, message=f"{hold.shot['field']}: {answer.message}")
+
+
+def _brought(services: Services, hold: Hold, path: Path) -> Stored | Refused | Silent:
+    rules = GIVEN_HERE if services.settings.links_to_loopback else GIVEN
+    fetched = follow(hold.shot["link"], path, _FETCHING, rules)
+    if isinstance(fetched, Silent):
+        return fetched
+    if isinstance(fetched, Refused):
+        return Refused(code="bad_picture", message=fetched.message)
+    found = services.media.check_picture(path)
+    key = f"{hold.member.job_id}/picture_{hold.index}_{found.sha256[:16]}{found.suffix}"
+    services.storage.put_file(services.settings.s3_bucket_clips, key, path, CONTENT_TYPES[found.suffix])
+    return Stored(key=key, sha256=found.sha256, size_bytes=found.size_bytes, duration_seconds=None)

@@ -1,0 +1,122 @@
+"""Which shot gets which picture of a job, and none of them a customer's link."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.domain.catalogue import load
+from pipeline.domain.fit import mode_of
+from pipeline.domain.order import plan_clip
+from pipeline.domain.pictures import Describer, by_ours, description, pictures_of, referring, wants_context, warnings
+from pipeline.domain.shot import Shot, Source
+from pipeline.domain.spec import JobSpec, parse_job
+
+FOLDER = Path(__file__).parents[2] / "pipeline" / "catalogue"
+SHIPPED = load({path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.toml")})
+LITE = SHIPPED.model("replicate/seedance-1-lite")  # takes four reference images
+FAST = SHIPPED.model("replicate/seedance-1-pro-fast")  # takes none
+DESCRIBER = Describer(model=SHIPPED.model("replicate/gemini-2.5-flash"), prompt="Say what you see")
+A, B, C, D, E, F = (f"https://cdn.example/{name}.jpg" for name in "abcdef")
+
+
+def job(*scenes: dict[str, Any], model: str = LITE.key, **more: Any) -> JobSpec:
+    spelt = [{"description": "A lighthouse", "duration": 5} | scene for scene in scenes or [{}]]
+    return parse_job({"model": model, "scenes": spelt, **more})
+
+
+def shot_of(spec: JobSpec, index: int = 0) -> Shot:
+    shot, problems = plan_clip(spec, index, SHIPPED, duration_buffer=1.0)
+    assert shot is not None, problems
+    return shot
+
+
+def test_a_picture_is_one_however_often_it_is_named() -> None:
+    spec = job({"image_url": B}, {"reference_image_urls": [A, C, A]}, {"image_url": B}, reference_images=[A])
+    found = [(picture.index, picture.link, picture.field) for picture in pictures_of(spec)]
+    assert found == [
+        (0, A, "reference_images.0"),
+        (1, B, "scenes.0.image_url"),
+        (2, C, "scenes.1.reference_image_urls.1"),
+    ]
+
+
+@pytest.mark.requirement("R45")
+@pytest.mark.parametrize(
+    ("scene", "given", "sent"),
+    [
+        ({}, [A, B], [A, B]),
+        ({"reference_image_urls": [C]}, [A, B], [C, A, B]),
+        ({"reference_image_urls": [B]}, [A, B], [B, A]),
+        ({"reference_image_urls": [C]}, [A, B, D, E, F], [C, A, B, D]),
+        ({"reference_image_urls": [C]}, [], [C]),
+        ({"image_url": C}, [A, B], []),
+    ],
+)
+def test_a_scene_gets_its_own_references_and_then_the_jobs_up_to_what_the_model_takes(
+    scene: dict[str, Any], given: list[str], sent: list[str]
+) -> None:
+    spec = referring(job(scene, reference_images=given), 0, LITE)
+    assert list(spec.scenes[0].reference_image_urls) == sent
+    assert mode_of(spec.scenes[0]) == ("references" if sent else "image")
+
+
+def test_a_model_without_references_is_asked_as_if_there_were_none() -> None:
+    spec = job(model=FAST.key, reference_images=[A])
+    assert referring(spec, 0, FAST) == spec
+
+
+def test_a_shape_that_the_model_makes_only_without_references_is_kept() -> None:
+    veo = SHIPPED.model("replicate/veo-3.1")
+    spec = job({"duration": 8}, model=veo.key, reference_images=[A], aspect_ratio="9:16")
+    assert referring(spec, 0, veo).scenes[0].reference_image_urls == ()
+    wide = job({"duration": 8}, model=veo.key, reference_images=[A], aspect_ratio="16:9")
+    assert referring(wide, 0, veo).scenes[0].reference_image_urls == (A,)
+
+
+@pytest.mark.requirement("R45")
+def test_no_shot_keeps_a_link_of_a_customers() -> None:
+    spec = job({"reference_image_urls": [C]}, {"image_url": B}, reference_images=[A])
+    pictures = pictures_of(spec)
+    first, second = (by_ours(shot_of(spec, index), pictures, context=True) for index in (0, 1))
+    words = Source(kind="context", index=0, part="words")
+    assert [picture.link for picture in pictures] == [A, C, B]
+    assert first.sources == {"references": (_picture(1), _picture(0)), "context": words}
+    assert second.sources == {"image": _picture(2), "context": words}
+    assert (first.reference_image_urls, first.image_url, second.image_url) == ((), None, None)
+
+
+def _picture(index: int) -> Source:
+    return Source(kind="picture", index=index, part="file")
+
+
+def test_a_narration_is_spoken_without_the_context() -> None:
+    spoken = Shot(**{**vars(shot_of(job())), "kind": "audio"})
+    assert by_ours(spoken, (), context=True).sources == {}
+
+
+@pytest.mark.requirement("R45")
+def test_the_vision_model_is_asked_about_all_reference_images_of_the_job() -> None:
+    asked = description(job(reference_images=[A, B]), DESCRIBER)
+    assert (asked.kind, asked.prompt, asked.reference_image_urls) == ("context", "Say what you see", (A, B))
+    assert asked.estimate_cents == 1
+
+
+@pytest.mark.requirement("R31")
+def test_a_context_that_the_customer_gives_is_not_added_to() -> None:
+    assert wants_context(job(reference_images=[A]))
+    assert not wants_context(job(reference_images=[A], consistency_context="A keeper in yellow"))
+    assert not wants_context(job())
+
+
+@pytest.mark.requirement("R45")
+def test_what_does_not_get_to_a_model_is_said_beforehand() -> None:
+    spec = job({"reference_image_urls": [F]}, {"model": FAST.key}, reference_images=[A, B, C, D, E])
+    shots = [shot_of(spec, 0), shot_of(spec, 1)]
+    told = list(warnings(spec, shots, [LITE, FAST], described=False))
+    assert len(told) == 3
+    assert "CONTEXT_MODEL" in told[0]
+    assert told[1].startswith("replicate/seedance-1-lite takes at most 4 reference images")
+    assert "up to 2 of reference_images are not sent" in told[1]
+    assert told[2] == "replicate/seedance-1-pro-fast takes no reference images; only words about them get to it"
+    assert list(warnings(job(), [shot_of(job())], [LITE], described=False)) == []
