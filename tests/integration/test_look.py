@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -131,7 +132,7 @@ def test_news_of_a_survey_is_news_once(here: World) -> None:
 def test_a_lost_webhook_is_caught_by_a_look_long_after_the_usual_time_that_holds_no_message(
     database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator
 ) -> None:
-    public = {"public_url": "http://127.0.0.1:9"}
+    public: dict[str, Any] = {"public_url": "http://127.0.0.1:9"}
     with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running, **public) as here:
         job_id = here.job(prompt="[[sim: webhook=never]]")
         start(here.services, job_id)
