@@ -121,6 +121,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._play()
 
+    def do_PUT(self) -> None:
+        self._play()
+
     def do_DELETE(self) -> None:
         self._play()
 
