@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -9,12 +10,12 @@ from pipeline import steer
 from pipeline.domain.answers import Reason
 from pipeline.domain.asset import State
 from pipeline.domain.attempt import Prediction
+from pipeline.start import start
 from simulator.limits import account_of
 from tests import servers
 from tests.builders import World, world
 
 MODEL = "runway/gen4.5"
-PICTURE = "https://pictures.example/keyframe.png"
 
 
 @pytest.fixture(scope="module")
@@ -40,24 +41,29 @@ def holders(here: World) -> list[str]:
     return sorted(census.slots["runway"])
 
 
-@pytest.mark.requirement("R40", "R50", "R63")
-def test_a_clip_from_a_picture_is_bought_once_fetched_and_stored(here: World) -> None:
-    scene = {"description": "the lamp turns", "duration": 4, "image_url": PICTURE}
-    job_id = here.order([scene], model="runway/gen4-turbo", aspect_ratio="21:9")
-    [clip] = here.render(job_id)
-    [sold] = here.sold()
-    assert clip.state is State.DONE
-    assert sold["input"] == {
-        "model": "gen4_turbo",
-        "promptText": "SCENE: the lamp turns",
-        "promptImage": PICTURE,
-        "ratio": "1584:672",
-        "duration": 5,
-        "seed": sold["input"]["seed"],
+def asset(here: World, job_id: UUID, kind: str) -> UUID:
+    [found] = here.query("select id from assets where job_id = :job and kind = :kind", job=job_id, kind=kind)
+    return UUID(str(found["id"]))
+
+
+@pytest.mark.requirement("R40", "R46", "R50", "R63")
+def test_a_keyframe_a_voice_and_the_clip_from_the_keyframe_are_each_bought_once_and_stored(here: World) -> None:
+    scene = {"description": "the lamp turns", "duration": 4, "keyframe": "a tower", "narration": "It was night." * 9}
+    makers = {"image_model": "runway/gen4-image", "speech_model": "runway/eleven-multilingual-v2"}
+    job_id = here.order([scene], model="runway/gen4-turbo", aspect_ratio="21:9", **makers)
+    assert start(here.services, job_id)
+    picture, voice, clip = (asset(here, job_id, kind) for kind in ("image", "audio", "video"))
+    assert [here.until(each)["state"] for each in (picture, voice, clip)] == [State.DONE] * 3
+    sold = {line["model"]: line for line in here.sold()}
+    assert {model: line["price_cents"] for model, line in sold.items()} == {
+        "text_to_image/gen4_image": 5,
+        "text_to_speech/eleven_multilingual_v2": 3,
+        "image_to_video/gen4_turbo": 25,
     }
-    [take] = here.takes(clip.id)
-    assert (take.prediction_id, take.cost_cents) == (sold["id"], 25)
-    assert here.ledger(clip.id) == [(1, "reserve"), (1, "commit")]
+    sent = sold["image_to_video/gen4_turbo"]["input"]
+    assert (sent["model"], sent["ratio"], sent["duration"]) == ("gen4_turbo", "1584:672", 5)
+    assert str(here.row(picture)["file_key"]) in sent["promptImage"]
+    assert here.ledger(clip) == [(1, "reserve"), (1, "commit")]
     assert holders(here) == []
 
 
