@@ -114,10 +114,13 @@ def _stitched(services: Services, job: JobRow, clips: list[ClipRow], folder: Pat
 
 
 def _scene(services: Services, clip: ClipRow, folder: Path) -> Scene:
-    """A clip on disk, and how long its scene was meant to be."""
-    path = folder / f"{clip.index}.mp4"
-    services.storage.get_file(services.settings.s3_bucket_clips, str(clip.file_key), path)
-    return Scene(clip=path, seconds=clip.shot.get("target_seconds"))
+    """A clip on disk, how long its scene was meant to be, and the words that go with it."""
+    said = (part["file_key"] for part in clip.parts if part["kind"] == "audio" and part["state"] == State.DONE)
+    files = {"clip": clip.file_key, "narration": next(said, None)}
+    paths = {name: folder / f"{clip.index}-{name}" for name, key in files.items() if key}
+    for name, path in paths.items():
+        services.storage.get_file(services.settings.s3_bucket_clips, str(files[name]), path)
+    return Scene(clip=paths["clip"], seconds=clip.shot.get("target_seconds"), narration=paths.get("narration"))
 
 
 def _close(

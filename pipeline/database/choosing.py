@@ -51,6 +51,7 @@ def fall_back(connection: Connection, job_id: UUID, owner_id: UUID) -> list[Even
     lost = (
         select(assets)
         .where(assets.c.job_id == job_id, assets.c.state.in_(ended), assets.c.file_key.is_not(None))
+        .where(assets.c.kind == "video")
         .order_by(assets.c.id)
         .with_for_update()
     )
@@ -75,6 +76,7 @@ def _shows(take: AnyRow) -> dict[str, Any]:
         "sha256": take.sha256,
         "size_bytes": take.size_bytes,
         "duration_seconds": take.duration_seconds,
+        "last_frame_key": take.last_frame_key,
         # The media pool writes it under the clip's own name; the take's is shown until then.
         "thumbnail_key": None,
         "thumbnail_tries": 0,

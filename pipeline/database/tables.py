@@ -212,6 +212,7 @@ attempts = Table(
     Column("size_bytes", BigInteger),
     Column("duration_seconds", Float),
     Column("thumbnail_key", Text),
+    Column("last_frame_key", Text),
     UniqueConstraint("asset_id", "number"),
     UniqueConstraint("account", "prediction_id"),
     # At most one attempt of an asset may be costing money at a time.

@@ -13,7 +13,8 @@ from pathlib import Path
 from pipeline.domain.errors import BrokenMedia
 from pipeline.media import ffmpeg
 from pipeline.media.container import demuxer_of
-from pipeline.media.sound import Heard, sound_seconds, soundtrack
+from pipeline.media.sound import Heard, soundtrack
+from pipeline.media.speech import listened_to
 from pipeline.media.track import Track, Tracks, measure
 
 #: What an MP4 holds and browsers play without being encoded again.
@@ -86,7 +87,7 @@ def _part(executable: Path, scene: Scene) -> _Part:
     """A scene is seen as long as it is meant to be, but never shorter than its words."""
     tracks = measure(executable, scene.clip)
     meant = tracks.video.duration_seconds if scene.seconds is None else scene.seconds
-    words = sound_seconds(executable, scene.narration) if scene.narration else 0.0
+    words = listened_to(executable, scene.narration).duration_seconds if scene.narration else 0.0
     return _Part(scene=scene, tracks=tracks, seconds=words + _BREATH_SECONDS if words > meant else meant)
 
 

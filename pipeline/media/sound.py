@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pipeline.media import ffmpeg
 from pipeline.media.container import demuxer_of, sound_demuxer_of
-from pipeline.media.track import read_tracks
 
 LOUDNESS_LUFS = -16.0
 _SILENCE_LUFS = -50.0  # below it there is only noise
@@ -34,13 +33,6 @@ class Heard:
     clip: Path | None
     narration: Path | None
     seconds: float
-
-
-def sound_seconds(executable: Path, path: Path) -> float:
-    """How long a file of sound is. Raises ``BrokenMedia`` when it is none."""
-    packets = ["-map", "0:a:0", "-c", "copy", "-f", "framecrc", "pipe:1"]
-    listing = ffmpeg.run(executable, [*_opened(path, sound_demuxer_of(path)), *packets], ffmpeg.Allowance())
-    return read_tracks(listing).video.duration_seconds
 
 
 def soundtrack(executable: Path, scenes: Sequence[Heard], scratch: Path) -> Path | None:

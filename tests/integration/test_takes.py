@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -36,9 +37,10 @@ def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: s
 
 
 def closed(here: World, job_id: UUID) -> JobState:
-    """Render what there is to render, and let the job end as the chord and the media pool do."""
+    """Make what there is to make, and let the job end as the chord and the media pool do."""
     start(here.services, job_id)
-    here.render(job_id)
+    for row in here.query("select id from assets where job_id = :id order by kind", id=job_id):
+        here.until(row["id"])
     assert finish(here.services, job_id)
     make_film(here.services, job_id)
     return here.read(job_id).state
@@ -218,8 +220,6 @@ class Interrupted(Media):
 
 @pytest.mark.requirement("R61", "R48")
 def test_choices_that_come_while_a_film_is_made_are_all_in_the_next_one_and_make_no_others(here: World) -> None:
-    from dataclasses import replace
-
     job_id, [first, second] = of_two_takes(here)
     carried = len(here.carrier.films)
 
@@ -267,3 +267,18 @@ def test_a_take_that_is_chosen_for_a_clip_that_failed_saves_its_job(here: World)
     make_film(here.services, job_id)
     job = here.read(job_id)
     assert (job.state, bool(job.film_key)) == (JobState.COMPLETE, True)
+
+
+@pytest.mark.requirement("R48", "R46")
+def test_the_words_of_a_scene_are_heard_in_the_film_which_waits_for_them_to_end(here: World, tmp_path: Path) -> None:
+    long = "It was night, and nobody saw the ship that came in under the cliffs with her lamps out. " * 2
+    scenes = [{"description": "a cliff", "duration": 2, "narration": long}, {"description": "dawn", "duration": 2}]
+    job_id = here.order(scenes, speech_model="replicate/speech-2.8-hd")
+    assert closed(here, job_id) is JobState.COMPLETE
+    [said] = here.query("select duration_seconds from assets where kind = 'audio'")
+    job = here.read(job_id)
+    assert job.film_duration_seconds == pytest.approx(max(said["duration_seconds"] + 0.25, 2) + 2, abs=0.5)
+    here.services.storage.get_file(here.services.settings.s3_bucket_clips, job.film_key or "", tmp_path / "film.mp4")
+    assert here.services.media.check_sound(tmp_path / "film.mp4").duration_seconds == pytest.approx(
+        job.film_duration_seconds, abs=0.2
+    )

@@ -14,6 +14,7 @@ RESULT = {
     "size_bytes": sa.BigInteger(),
     "duration_seconds": sa.Float(),
     "thumbnail_key": sa.Text(),
+    "last_frame_key": sa.Text(),
 }
 
 
