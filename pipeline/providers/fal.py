@@ -94,7 +94,8 @@ class Fal:
 
     def find(self, order: Order, since: datetime) -> Found | Busy | Silent:
         """Search the finished requests back to ``since``; what still runs is not listed, so absence is never proven."""
-        wanted, found, cursor = _canonical(order.input), dict[str, Reading](), ""
+        wanted, found = _canonical(order.input), dict[str, Reading]()
+        cursor: Any = ""
         for _ in range(MAX_PAGES):
             page = _document(self._client.ask("GET", self._list(_path(order), since, cursor), LISTING))
             if not isinstance(page, dict):

@@ -63,7 +63,7 @@ class FalModel(Model):
 
 def read_models(path: Path) -> dict[str, FalModel]:
     """The models of a file by their endpoints; a row may stand for several."""
-    models = {}
+    models: dict[str, FalModel] = {}
     for row in tomllib.loads(path.read_text(encoding="utf-8"))["models"]:
         names, given = row.pop("names"), row.pop("input")
         inputs = {name: InputField(**spec) for name, spec in given.items()}

@@ -340,6 +340,7 @@ def test_a_genuine_webhook_is_believed_or_a_reason_to_look(case: Case, adapter: 
     prediction = bought(adapter, case.order(webhook_url=inbox.url))
     finished = ended(adapter, prediction)
     last = eventually(lambda: _last_news(inbox, case))
+    assert last
     assert last.prediction_id == prediction.id
     if isinstance(last, WebhookNews):
         assert isinstance(last.answer, Finished)
@@ -371,7 +372,9 @@ def test_a_forged_webhook_is_refused_where_webhooks_are_signed(
 def test_a_clip_goes_the_whole_way_and_both_ledgers_agree(
     case: Case, database_url: str, valkey_url: str, s3: servers.ObjectStore, simulator: servers.Simulator
 ) -> None:
-    told = {name.lower(): value for name, value in simulator.environment.items() if _is_about(case, name)}
+    told: dict[str, Any] = {
+        name.lower(): value for name, value in simulator.environment.items() if _is_about(case, name)
+    }
     with world(database_url, valkey_url=valkey_url, s3=s3, simulator=simulator, **told) as here:
         scene = {"description": "a lighthouse", "duration": 2, **case.scene}
         job_id = here.order([scene, scene], model=case.model)
