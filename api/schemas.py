@@ -292,12 +292,6 @@ def body(model: type[BaseModel], *, required: bool = True) -> Json:
     return {"requestBody": {"required": required, "content": {"application/json": schema}}}
 
 
-def any_body(properties: Json) -> Json:
-    """An operation's request body that has no class of its own."""
-    schema = {"schema": {"type": "object", "properties": properties}}
-    return {"requestBody": {"required": True, "content": {"application/json": schema}}}
-
-
 def documented(name: str, import_name: str, *, url_prefix: str, about: str) -> APIBlueprint:
     """A blueprint whose operations stand in the documentation, each under its function's name."""
     return APIBlueprint(

@@ -105,13 +105,13 @@ def routes(catalogue: Catalogue) -> APIBlueprint:
             summary=f"{model.title}, from {mode.replace('_', ' ')}",
             responses={200: schemas.Priced, 202: Taken},
             deprecated=bool(model.sunset or model.retired) or None,
-            openapi_extensions=schemas.any_body(_FIELDS),
+            openapi_extensions=_body(_FIELDS),
         )
         documented(submit)
     found.post(
         "/canvas/generate-video",
         responses={200: PricedChoice, 202: Chosen},
-        openapi_extensions=schemas.any_body({**_FIELDS, "provider": {}, "model": {}, "mode": {}}),
+        openapi_extensions=_body({**_FIELDS, "provider": {}, "model": {}, "mode": {}}),
     )(generate_video)
     for path, told in (("/runway/status/<job_id>", read_status), ("/minimax/video/status", read_task)):
         found.get(path, responses={200: Standing})(told)
@@ -171,3 +171,9 @@ def _with_its_end(response: Response, document: dict[str, Any]) -> Response:
 def _word(path: str) -> str:
     """A path as a name."""
     return re.sub(r"\W+", "_", path.removeprefix("/api/").removesuffix("/submit")).strip("_")
+
+
+def _body(properties: dict[str, Any]) -> dict[str, Any]:
+    """A request body that has no class of its own: what stands in it depends on the row."""
+    schema = {"schema": {"type": "object", "properties": properties}}
+    return {"requestBody": {"required": True, "content": {"application/json": schema}}}

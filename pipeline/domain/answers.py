@@ -1,7 +1,7 @@
 """Everything the world can say about an attempt: a closed list, so that no outcome is an exception.
 
 The limiter says Granted or Busy; a provider says Accepted, Working, Finished, Refused, Busy, Silent or
-Unknown; storage says Stored, Silent or Refused; the customer says Withdrawn.
+Unknown; storage says Stored, Silent or Refused; the choice of models says Rerouted; the customer says Withdrawn.
 """
 
 from collections.abc import Mapping
@@ -145,6 +145,21 @@ class Unknown:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rerouted:
+    """An equivalent model takes over, since the one that was asked can't; ``shot`` is what it will be asked for.
+
+    ``reason``: ``failing``, ``no_credit`` or ``not_authorised``; ``refused`` is the provider's no, where it said one.
+    """
+
+    model: str
+    provider: str
+    account: str
+    shot: Mapping[str, Any]
+    reason: str
+    refused: Refused | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Withdrawn:
     """The customer does not want it any more; with a code when that was said beforehand, for such a case."""
 
@@ -152,7 +167,7 @@ class Withdrawn:
     message: str = ""
 
 
-Answer = Granted | Accepted | Working | Finished | Stored | Refused | Busy | Silent | Unknown | Withdrawn
+Answer = Granted | Accepted | Working | Finished | Stored | Refused | Busy | Silent | Unknown | Rerouted | Withdrawn
 
 _KINDS: dict[str, type[Answer]] = {
     kind.__name__: kind

@@ -1,6 +1,6 @@
 """An asset as ``decide`` sees it: its states, its counters, the policy it lives under and the decision it gets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -68,6 +68,12 @@ class Asset:
     uncertain_since: datetime | None = None
     waiting: Waiting | None = None
     failure: Failure | None = None
+
+    @property
+    def elsewhere(self) -> "Asset":
+        """As it goes to another model: with all of its tries, and with what was shown of progress."""
+        begun = replace(self, state=State.WAITING, tries=0, silences=0, waiting=None, failure=None)
+        return replace(begun, clock_started_at=None, uncertain_since=None)
 
 
 @dataclass(frozen=True, kw_only=True)

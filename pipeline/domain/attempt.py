@@ -12,6 +12,7 @@ from pipeline.domain.answers import (
     Busy,
     Finished,
     Refused,
+    Rerouted,
     Silent,
     Stored,
     Unknown,
@@ -130,6 +131,8 @@ def _knowledge(before: State, answer: Answer) -> dict[str, Any]:
         case Refused():
             failure = {"code": answer.code, "message": answer.message, "retryable": answer.retryable}
             return {"failure": failure, "answer": dict(answer.raw)}
+        case Rerouted() if answer.refused:
+            return _knowledge(before, answer.refused)
         case _:
             return {}
 
@@ -161,7 +164,7 @@ def _spend(before: State, answer: Answer, after: State) -> str | None:
             return "commit"
         case State.UNCERTAIN, (Silent() | Unknown() | Withdrawn()) if after is State.FAILED:
             return "commit"
-        case State.SUBMITTING, (Refused() | Busy() | Silent() | Withdrawn()):
+        case State.SUBMITTING, (Refused() | Rerouted() | Busy() | Silent() | Withdrawn()):
             return "release"
         case State.UNCERTAIN, Refused(code="absent"):
             return "release"

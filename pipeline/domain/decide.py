@@ -18,6 +18,7 @@ from pipeline.domain.answers import (
     Granted,
     Reason,
     Refused,
+    Rerouted,
     Silent,
     Stored,
     Unknown,
@@ -26,7 +27,7 @@ from pipeline.domain.answers import (
 )
 from pipeline.domain.asset import TERMINAL, Asset, Decision, Failure, Policy, State, Waiting
 from pipeline.domain.errors import ImpossibleAnswer
-from pipeline.domain.timing import backoff, in_turn, next_look
+from pipeline.domain.timing import backoff, in_turn, next_look, pause
 
 NOW = timedelta(0)
 
@@ -55,6 +56,8 @@ def _from_waiting(asset: Asset, answer: Answer, policy: Policy, _now: datetime) 
             return _unheard(asset, answer, policy)
         case Refused():
             return _failed(asset, answer)
+        case Rerouted():
+            return Decision(asset=asset.elsewhere, wait=NOW)
         case Finished():
             # The last attempt was given up too early; its result is here, and paid for.
             return Decision(asset=replace(_cleared(asset), state=State.FETCHING, failure=None), wait=NOW)
@@ -73,6 +76,8 @@ def _from_submitting(asset: Asset, answer: Answer, policy: Policy, now: datetime
             return Decision(asset=replace(_cleared(asset), state=State.FETCHING), wait=NOW)
         case Refused():
             return _again_or_failed(asset, answer, policy)
+        case Rerouted():
+            return Decision(asset=asset.elsewhere, wait=NOW)
         case Busy():
             return _told_to_wait(replace(_untried(asset), silences=0), answer, policy)
         case Silent():
@@ -96,7 +101,7 @@ def _from_uncertain(asset: Asset, answer: Answer, policy: Policy, now: datetime)
         case Refused():
             return _again_or_failed(asset, answer, policy)
         case Busy():
-            return Decision(asset=asset, wait=_pause(answer, policy))
+            return Decision(asset=asset, wait=pause(answer, policy))
         case Withdrawn() if asset.waiting and asset.waiting.reason is Reason.NEEDS_PERSON:
             # Nobody can prove anything any more, and nobody wants it any more: it is booked as spent.
             return _over(asset, State.CANCELLED)
@@ -118,7 +123,7 @@ def _from_rendering(asset: Asset, answer: Answer, policy: Policy, now: datetime)
             return _again_or_failed(asset, answer, policy)
         case Busy():
             held = replace(asset, waiting=Waiting(reason=answer.reason, about_seconds=answer.wait_seconds))
-            return _within_limits(held, policy, now, wait=_pause(answer, policy))
+            return _within_limits(held, policy, now, wait=pause(answer, policy))
         case Silent():
             unheard = replace(asset, silences=asset.silences + 1)
             return _within_limits(unheard, policy, now, wait=backoff(policy, unheard.silences, least=policy.poll_min))
@@ -142,7 +147,7 @@ def _from_cancelling(asset: Asset, answer: Answer, policy: Policy, _now: datetim
                 return _over(again, end)
             return Decision(asset=again, wait=in_turn(policy, again.polls))
         case Busy():
-            return Decision(asset=asset, wait=_pause(answer, policy))
+            return Decision(asset=asset, wait=pause(answer, policy))
         case Silent():
             unheard = replace(asset, silences=asset.silences + 1)
             if unheard.silences > policy.max_silences:
@@ -163,7 +168,7 @@ def _from_fetching(asset: Asset, answer: Answer, policy: Policy, _now: datetime)
             # The prediction was paid for: to buy another is the customer's decision, not ours.
             return _failed(asset, answer)
         case Busy():
-            return Decision(asset=asset, wait=_pause(answer, policy))
+            return Decision(asset=asset, wait=pause(answer, policy))
         case Silent():
             return _fetch_again(asset, answer.message, policy)
         case Finished():
@@ -253,13 +258,7 @@ def _told_to_wait(asset: Asset, answer: Busy, policy: Policy) -> Decision:
     if answer.reason in {*IN_LINE, *ASIDE}:
         return Decision(asset=held, wait=policy.parked, parked=True)
     # Whoever finds the model well again wakes all others, and the sweeper wakes him.
-    return Decision(asset=held, wait=_pause(answer, policy), parked=answer.reason is Reason.BREAKER)
-
-
-def _pause(answer: Busy, policy: Policy) -> timedelta:
-    if answer.wait_seconds is None:
-        return policy.blocked_default
-    return timedelta(seconds=answer.wait_seconds)
+    return Decision(asset=held, wait=pause(answer, policy), parked=answer.reason is Reason.BREAKER)
 
 
 def _unheard(asset: Asset, answer: Silent, policy: Policy) -> Decision:

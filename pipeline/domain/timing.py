@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from statistics import quantiles
 
+from pipeline.domain.answers import Busy
 from pipeline.domain.asset import Policy
 
 #: The shares of predictions that were over after each of ``Policy.took_seconds``.
@@ -52,6 +53,11 @@ def backoff(policy: Policy, silences: int, *, least: timedelta = timedelta(0)) -
     """Exponential pause after the n-th silence in a row, capped; ``least`` is what the provider wants between looks."""
     doublings: int = 2 ** min(max(silences - 1, 0), 16)
     return max(min(policy.backoff * doublings, policy.max_backoff), least)
+
+
+def pause(answer: Busy, policy: Policy) -> timedelta:
+    """As long as was told, else as the account's row says."""
+    return policy.blocked_default if answer.wait_seconds is None else timedelta(seconds=answer.wait_seconds)
 
 
 def in_turn(policy: Policy, looks: int) -> timedelta:

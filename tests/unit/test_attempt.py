@@ -16,6 +16,7 @@ from pipeline.domain.answers import (
     Picture,
     Reason,
     Refused,
+    Rerouted,
     Silent,
     Stored,
     Unknown,
@@ -35,6 +36,14 @@ ACCEPTED = Accepted(prediction_id="p1", raw={"id": "p1"})
 FINISHED = Finished(outputs=("https://files.example/a.mp4",), prediction_id="p1")
 CURABLE = Refused(code="provider_error", message="E1000", retryable=True, raw={"status": "failed"})
 HOPELESS = Refused(code="moderated", message="flagged")
+REROUTED = Rerouted(
+    model="fal/veo3",
+    provider="fal",
+    account="fal",
+    shot={},
+    reason="no_credit",
+    refused=Refused(code="no_credit", message="Insufficient credit"),
+)
 ABSENT = Refused(code="absent", message="never accepted", retryable=True)
 BUSY = Busy(reason=Reason.BLOCKED, wait_seconds=3.0)
 SILENT = Silent(message="no answer")
@@ -60,6 +69,7 @@ TABLE = [
     (State.SUBMITTING, BUSY, State.CANCELLED, False, "release"),
     (State.SUBMITTING, SILENT, State.CANCELLED, False, "release"),
     (State.SUBMITTING, Withdrawn(), State.CANCELLED, False, "release"),
+    (State.SUBMITTING, REROUTED, State.FAILED, False, "release"),
     (State.SUBMITTING, UNKNOWN, State.UNCERTAIN, True, None),
     (State.UNCERTAIN, ACCEPTED, State.RENDERING, True, "commit"),
     (State.UNCERTAIN, Working(prediction_id="p1"), State.RENDERING, True, "commit"),
@@ -99,6 +109,7 @@ def test_an_answer_says_what_the_attempt_is_now_and_what_it_costs(
         (State.WAITING, Granted(account="replicate")),
         (State.WAITING, BUSY),
         (State.WAITING, Withdrawn()),
+        (State.WAITING, REROUTED),
         (State.UNCERTAIN, UNKNOWN),
         (State.UNCERTAIN, BUSY),
         (State.RENDERING, Working(prediction_id="p1", progress=5)),

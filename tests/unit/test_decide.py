@@ -14,6 +14,7 @@ from pipeline.domain.answers import (
     Granted,
     Reason,
     Refused,
+    Rerouted,
     Silent,
     Stored,
     Unknown,
@@ -81,8 +82,10 @@ IN_LINE = Busy(reason=Reason.SLOT, place=3)
 SILENT = Silent(message="connection refused")
 UNKNOWN = Unknown(message="the connection broke off")
 WITHDRAWN = Withdrawn()
+REROUTED = Rerouted(model="fal/veo3", provider="fal", account="fal", shot={}, reason="no_credit", refused=HOPELESS)
 
 PLAINLY = {"silences": 0, "waiting": None}
+ELSEWHERE = {**PLAINLY, "tries": 0, "failure": None}
 RENDERING = {**PLAINLY, "polls": 0, "clock_started_at": NOW, "uncertain_since": None, "failure": None}
 
 
@@ -116,6 +119,7 @@ TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
     ),
     (State.WAITING, HOPELESS, State.FAILED, None, {**PLAINLY, "failure": failure(HOPELESS)}),
     (State.WAITING, FINISHED, State.FETCHING, 0, {**PLAINLY, "failure": None}),
+    (State.WAITING, REROUTED, State.WAITING, 0, ELSEWHERE),
     (State.WAITING, WITHDRAWN, State.CANCELLED, None, PLAINLY),
     (State.SUBMITTING, ACCEPTED, State.RENDERING, 7, RENDERING),
     (State.SUBMITTING, FINISHED, State.FETCHING, 0, PLAINLY),
@@ -130,6 +134,7 @@ TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
         {"tries": 1, "silences": 2, "waiting": Waiting(reason=Reason.RETRY, about_seconds=4)},
     ),
     (State.SUBMITTING, UNKNOWN, State.UNCERTAIN, 0, {**PLAINLY, "uncertain_since": NOW}),
+    (State.SUBMITTING, REROUTED, State.WAITING, 0, ELSEWHERE),
     (State.SUBMITTING, WITHDRAWN, State.CANCELLED, None, PLAINLY),
     (State.UNCERTAIN, ACCEPTED, State.RENDERING, 7, RENDERING),
     (State.UNCERTAIN, WORKING, State.RENDERING, 7, RENDERING),
@@ -173,7 +178,7 @@ TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
 
 EVERY_ANSWER: list[Answer] = [
     *(GRANTED, ACCEPTED, WORKING, FINISHED, STORED),
-    *(CURABLE, BLOCKED, SILENT, UNKNOWN, WITHDRAWN),
+    *(CURABLE, BLOCKED, SILENT, UNKNOWN, REROUTED, WITHDRAWN),
 ]
 POSSIBLE = {(before, type(answer)) for before, answer, *_ in TABLE}
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
 
@@ -18,6 +18,7 @@ from pipeline.domain.answers import (
     Granted,
     Reason,
     Refused,
+    Rerouted,
     Silent,
     Stored,
     Unknown,
@@ -40,6 +41,8 @@ HOPELESS = Refused(code="moderated", message="flagged")
 ABSENT = Refused(code="absent", message="never accepted", retryable=True)
 LOST = Refused(code="lost", message="404", retryable=True)
 UNKNOWN = Unknown(message="reset")
+REROUTED = Rerouted(model="fal/veo3", provider="fal", account="fal", shot={}, reason="failing")
+TURNED_AWAY = replace(REROUTED, reason="no_credit", refused=Refused(code="no_credit", message="402"))
 STORED = Stored(key="k", sha256="0", size_bytes=1, duration_seconds=5.0)
 
 
@@ -64,9 +67,10 @@ EVERYTHING: dict[State, list[Answer]] = {
         BUSY,
         Busy(reason=Reason.SLOT, place=2),
         SILENT,
+        REROUTED,
         Withdrawn(),
     ],
-    State.SUBMITTING: [*ANSWERED[State.SUBMITTING], BUSY, Withdrawn()],
+    State.SUBMITTING: [*ANSWERED[State.SUBMITTING], BUSY, TURNED_AWAY, Withdrawn()],
     State.UNCERTAIN: [*ANSWERED[State.UNCERTAIN], UNKNOWN, BUSY, SILENT, Withdrawn()],
     State.RENDERING: [*ANSWERED[State.RENDERING], working(queued=True), BUSY, Withdrawn()],
     State.CANCELLING: [*ANSWERED[State.CANCELLING], BUSY, Withdrawn()],
@@ -158,7 +162,8 @@ def test_only_a_clear_no_or_a_call_that_was_surely_not_sent_leads_back_into_line
     for move in life(cycle_of(picks), EVERYTHING, hurried=hurried):
         if move.after.state is State.WAITING and move.before.state is not State.WAITING:
             unsent = move.before.state is State.SUBMITTING and isinstance(move.answer, Busy | Silent)
-            assert unsent or (isinstance(move.answer, Refused) and move.answer.code != "lost")
+            word = move.answer.refused if isinstance(move.answer, Rerouted) else move.answer
+            assert unsent or (isinstance(word, Refused) and word.code != "lost")
 
 
 @pytest.mark.requirement("R55")
