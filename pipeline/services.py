@@ -31,7 +31,7 @@ from pipeline.domain.rows import Account
 from pipeline.limits.arrivals import Arrivals
 from pipeline.limits.breaker import Breaker
 from pipeline.limits.limiter import Limiter
-from pipeline.limits.pool import AccountLimits, Pool, Window
+from pipeline.limits.pool import AccountLimits, Pool, Window, windows_of
 from pipeline.media import Media
 from pipeline.progress import Progress, Told
 from pipeline.providers.protocol import Provider
@@ -140,7 +140,6 @@ class Services:
         """What an account may do; the operator's figures go before the catalogue's."""
         own = self._own(row.provider)
         slots = own.max_in_flight or row.max_in_flight
-        orders = {name: window for name, window in row.windows.items() if name != "status"}
         status = row.windows["status"]
         return AccountLimits(
             account=account,
@@ -148,7 +147,7 @@ class Services:
             floor=row.min_in_flight,
             ceiling=max(own.ceiling_in_flight, slots),
             gap_seconds=row.gap_seconds,
-            orders=tuple(Window(name=name, requests=it.requests, seconds=it.seconds) for name, it in orders.items()),
+            orders=tuple(windows_of(row)),
             asks=Window(name="status", requests=status.requests, seconds=status.seconds),
         )
 

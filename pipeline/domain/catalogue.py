@@ -115,6 +115,7 @@ def load(texts: Mapping[str, str]) -> Catalogue:
         *_repeated("legacy path", (path for model in models for path in model.legacy_paths.values())),
         *(f"{model.key}: {sentence}" for model in models for sentence in _contradictions(model)),
         *(f"{model.key}: there is no successor {model.successor}" for model in _without_heir(models)),
+        *(sentence for account in accounts for sentence in _strangers(account, models)),
     ]
     if complaints:
         raise CatalogueError(complaints)
@@ -159,6 +160,13 @@ def _row(kind: type[_R], data: Any, place: str, complaints: list[str]) -> _R | N
 def _without_heir(models: Sequence[Model]) -> list[Model]:
     keys = {model.key for model in models}
     return [model for model in models if model.successor and model.successor not in keys]
+
+
+def _strangers(account: Account, models: list[Model]) -> Iterator[str]:
+    """Whoever stands in a family of the account's and is none of its models."""
+    known = {model.slug for model in models if model.provider == account.provider}
+    for name, family in account.families.items():
+        yield from (f"{account.name}: families.{name}: there is no model {slug}" for slug in {*family.models} - known)
 
 
 def _repeated(what: str, names: Iterable[str]) -> list[str]:

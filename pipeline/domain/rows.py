@@ -48,6 +48,12 @@ class Window(Row):
     seconds: Positive
 
 
+class FamilyWindow(Window):
+    """A window that counts the orders of some models alone, by their slugs."""
+
+    models: tuple[str, ...] = Field(min_length=1)
+
+
 class Settle(Row):
     """How long doubt about a paying call lasts: when the provider's list shows it, when absence is proven."""
 
@@ -105,6 +111,7 @@ class Account(Row):
     min_in_flight: int = Field(default=1, gt=0)  #: what is learned never goes below
     gap_seconds: float = Field(default=0, ge=0)  #: between any two orders
     windows: dict[Bucket, Window]
+    families: dict[str, FamilyWindow] = Field(default={})  #: where the provider counts some models for themselves
     busy: tuple[BusySign, ...] = Field(default=(BusySign(status=429),), min_length=1)
     blocked_default_seconds: Positive
     settle: Settle | None = None  #: None where nothing ever proves that an order did not arrive

@@ -1,6 +1,6 @@
 -- What every script of the line shares; put before each of them.
 -- KEYS: 1 the pool's prefix; all other keys are made from it, so they live on one node.
--- ARGV: 1 the pool as JSON: {lease, reserve, accounts: [{name, slots, floor, ceiling, gap, windows: [[name, requests, ms]]}]}
+-- ARGV: 1 the pool as JSON: {lease, reserve, accounts: [{name, slots, floor, ceiling, gap, windows: [[name, requests, ms, models]]}]}
 --
 -- ready                 there while the leases here are all that the rows prove
 -- who      asset -> owner|job|model|owner's weight|job's weight|index     of whoever waits, is reserved a slot or holds one
@@ -187,10 +187,21 @@ local function blocked_ms(account)
   return math.max(tonumber(redis.call('GET', key('blocked', account.name)) or '0') - now, 0)
 end
 
--- How full the fullest window is, and how long until there is room where there is none: share, wait ms, its name.
-local function windows(account)
-  local fullest, wait, name = 0, 0, nil
+-- The windows that count an order of this model: some are for a family of models alone.
+local function windows_of(account, model)
+  local found = {}
   for _, window in ipairs(account.windows) do
+    local counts = #window[4] == 0
+    for _, each in ipairs(window[4]) do counts = counts or each == model end
+    if counts then found[#found + 1] = window end
+  end
+  return found
+end
+
+-- How full the fullest window is, and how long until there is room where there is none: share, wait ms, its name.
+local function windows(account, model)
+  local fullest, wait, name = 0, 0, nil
+  for _, window in ipairs(windows_of(account, model)) do
     local requests = key('window', account.name, window[1])
     redis.call('ZREMRANGEBYSCORE', requests, '-inf', now - window[3])
     local count = redis.call('ZCARD', requests)
@@ -213,7 +224,7 @@ local function gap_ms(account, fullest)
 end
 
 -- How much of the account is free, as a share of its limit; where nothing is: why, and how long (0: a release tells).
-local function room(account)
+local function room(account, model)
   local blocked = blocked_ms(account)
   if blocked > 0 then return 0, 'blocked', blocked end
   local most = limit(account)
@@ -222,7 +233,7 @@ local function room(account)
     return 0, most < account.slots and 'learned_limit' or 'slot', 0
   end
   if redis.call('ZCARD', key('reserved', account.name)) >= MOST_RESERVED then return 0, 'slot', 0 end
-  local fullest, wait, name = windows(account)
+  local fullest, wait, name = windows(account, model)
   if wait > 0 then return 0, name == 'daily' and 'daily_limit' or 'rate', wait end
   local gap = gap_ms(account, fullest)
   if gap > 0 then return 0, 'rate', gap end
@@ -243,7 +254,7 @@ end
 local function best(model)
   local chosen, most, why, soonest = nil, 0, 'slot', 0
   for _, account in ipairs(#pool.accounts > 1 and well(model) or pool.accounts) do
-    local free, reason, wait = room(account)
+    local free, reason, wait = room(account, model)
     if free > most then chosen, most = account, free end
     if reason and (soonest == 0 and (wait > 0 or why == 'slot') or wait > 0 and wait < soonest) then
       why, soonest = reason, wait
@@ -252,9 +263,9 @@ local function best(model)
   return chosen, why, soonest
 end
 
-local function counted(account, asset)
+local function counted(account, asset, model)
   redis.call('SET', key('last', account.name), string.format('%.0f', now))
-  for _, window in ipairs(account.windows) do
+  for _, window in ipairs(windows_of(account, model)) do
     local requests = key('window', account.name, window[1])
     redis.call('ZADD', requests, now, asset .. ':' .. clock[1] .. clock[2])
     redis.call('PEXPIRE', requests, window[3])
@@ -274,7 +285,7 @@ local function give()
     held(who, 1)
     served(who)
     rescored(who.owner, who.job)
-    counted(account, asset)
+    counted(account, asset, who.model)
     heads[#heads + 1] = asset
   end
 end

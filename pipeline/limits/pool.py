@@ -1,20 +1,33 @@
 """The values that cross the limiter's border: what a pool may do, and what its line says."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 from pipeline.domain.answers import Busy, Granted
+from pipeline.domain.rows import Account
 
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """At most so many requests in so many seconds."""
+    """At most so many requests in so many seconds; ``models`` when it counts the orders of these alone."""
 
     name: str
     requests: int
     seconds: float
+    models: tuple[str, ...] = ()
+
+
+def windows_of(row: Account) -> Iterator[Window]:
+    """The windows that count an account's orders: of all models, or of a family of them."""
+    for name, window in row.windows.items():
+        if name != "status":
+            yield Window(name=name, requests=window.requests, seconds=window.seconds)
+    for name, family in row.families.items():
+        models = tuple(f"{row.provider}/{slug}" for slug in family.models)
+        yield Window(name=name, requests=family.requests, seconds=family.seconds, models=models)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +68,10 @@ class Pool:
                 "floor": each.floor,
                 "ceiling": each.ceiling,
                 "gap": int(each.gap_seconds * 1000),
-                "windows": [[window.name, window.requests, int(window.seconds * 1000)] for window in each.orders],
+                "windows": [
+                    [window.name, window.requests, int(window.seconds * 1000), list(window.models)]
+                    for window in each.orders
+                ],
             }
             for each in self.accounts
         ]

@@ -472,3 +472,17 @@ def test_without_redis_there_is_no_permit_and_a_reason(jobs: Jobs) -> None:
     assert away.census(POOL) is None
     with pytest.raises(Unavailable):
         away.restore(POOL, [], {})
+
+
+@pytest.mark.requirement("R04", "R10")
+def test_a_window_of_a_family_of_models_counts_their_orders_alone(limiter: Limiter) -> None:
+    family = Window(name="slow", requests=1, seconds=60, models=("acme/slow",))
+    crowd = pool(slots=5, ceiling=5, orders=(*ACME.orders, family))
+    slow = [replace(each, model="acme/slow") for each in Jobs().scenes(2)]
+    quick = [replace(each, model="acme/quick") for each in Jobs().scenes(2)]
+    told = [limiter.acquire(crowd, each, holder=f"{each.asset_id}:1").answer for each in (*quick, *slow)]
+    assert [type(each) for each in told] == [Granted, Granted, Granted, Busy]
+    held = told[-1]
+    assert isinstance(held, Busy)
+    assert held.reason is Reason.RATE
+    assert 50 < (held.about_seconds or 0) <= 60
