@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from pipeline.domain import single
-from pipeline.domain.choice import Choice, PassedOver, Why, choose
+from pipeline.domain.choice import Choice, PassedOver, Search, Why, choose
 from pipeline.domain.errors import FieldError, OverBudget, Refusal, Unavailable
 from pipeline.domain.fit import mode_of
 from pipeline.domain.model import Model
@@ -44,14 +44,9 @@ def order(
     try:
         spec = parse_job(wanted.body)
         _check_mode(wish, spec)
-        choice = choose(
-            spec,
-            services.catalogue,
-            standings(services),
-            duration_buffer=services.settings.video_generator_duration_buffer,
-            wanted=wish.fits,
-            most_cents=spec.budget_cents,
-        )
+        buffer = services.settings.video_generator_duration_buffer
+        search = Search(spec=spec, duration_buffer=buffer, wanted=wish.fits, most_cents=spec.budget_cents)
+        choice = choose(search, services.catalogue, standings(services))
         if choice.picked is None:
             raise _nobody(choice)
     except Refusal as refusal:

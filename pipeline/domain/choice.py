@@ -4,7 +4,8 @@ Pure: what is asked, what the catalogue says and how the providers stand go in; 
 model come out. The same in, the same out.
 
 The order of preference: a provider that does not fail; a start within a minute; a row that is sure of itself (its
-inputs were read at the provider, and it is not about to be withdrawn); the price; the time it takes; the name.
+inputs were read at the provider, and it is not about to be withdrawn); the price; the time it takes; the name. Where
+one model stands in for another, the same model elsewhere goes first, and then whoever's price is nearest.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,8 +14,10 @@ from enum import StrEnum
 
 from pipeline.domain.catalogue import Catalogue
 from pipeline.domain.errors import Refusal
+from pipeline.domain.fit import refusal
 from pipeline.domain.model import Model
-from pipeline.domain.order import plan
+from pipeline.domain.order import plan_clip
+from pipeline.domain.shot import Shot
 from pipeline.domain.spec import JobSpec
 
 #: Whoever waits longer than this for a slot is passed over for somebody dearer who does not.
@@ -31,7 +34,8 @@ class Why(StrEnum):
     FAILING = "failing"  #: orders for it are held back
     LATER = "later"  #: its provider's line is longer
     UNSURE = "unsure"  #: known at second hand only, or about to be withdrawn
-    DEARER = "dearer"
+    OTHER = "other"  #: the same model is to be had elsewhere
+    DEARER = "dearer"  #: or, where one stands in for another, further from its price
     SLOWER = "slower"  #: as cheap, but takes longer
 
 
@@ -54,20 +58,36 @@ class Standing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Offer:
-    """A model that could make the clip: the price of one attempt, and when it begins and how long it takes."""
+class Like:
+    """The model for which another is to stand in, and the price of one attempt at it."""
 
     model: Model
     estimate_cents: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A model that could make the clip: how it would be asked, when it begins, and whether orders are held back."""
+
+    model: Model
+    shot: Shot
     wait_seconds: float
     failing: bool
+    like: Like | None = None
 
     @property
-    def rank(self) -> tuple[bool, bool, bool, int, float, str]:
+    def estimate_cents(self) -> int:
+        """The price of one attempt."""
+        return self.shot.estimate_cents
+
+    @property
+    def rank(self) -> tuple[bool, bool, bool, bool, int, float, str]:
         """The lowest is taken; each part is a reason of ``Why``, in the order of ``_LOST_BY``."""
         late = self.wait_seconds > SOON_SECONDS
         unsure = not self.model.verified or self.model.sunset is not None
-        return self.failing, late, unsure, self.estimate_cents, self.model.usual_seconds, self.model.key
+        other = self.like is not None and self.like.model.title.casefold() != self.model.title.casefold()
+        cents = abs(self.estimate_cents - self.like.estimate_cents) if self.like else self.estimate_cents
+        return self.failing, late, unsure, other, cents, self.model.usual_seconds, self.model.key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,73 +119,62 @@ class Choice:
         return f"{self.picked.model.key} is {among}: {self.picked.estimate_cents} cents, {start}{held}"
 
 
-_LOST_BY = (Why.FAILING, Why.LATER, Why.UNSURE, Why.DEARER, Why.SLOWER)
+_LOST_BY = (Why.FAILING, Why.LATER, Why.UNSURE, Why.OTHER, Why.DEARER, Why.SLOWER)
 
 
-def choose(
-    spec: JobSpec,
-    catalogue: Catalogue,
-    standings: Mapping[str, Standing],
-    *,
-    duration_buffer: float,
-    wanted: Callable[[Model], bool] = lambda _: True,
-    most_cents: int | None = None,
-) -> Choice:
-    """The model for the one scene of this job, whatever model the job itself names.
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is looked for: a model for this scene of a job, whatever model the job itself names.
 
-    ``wanted`` leaves out what was not asked for, ``most_cents`` what costs more; a provider without a standing has no
-    key here. Retired models and those that make no clips are no candidates at all.
+    ``wanted`` leaves out what was not asked for, ``most_cents`` what costs more.
     """
-    offers: list[Offer] = []
-    passed_over: list[PassedOver] = []
-    for model in catalogue.find(kind="video"):
-        found = _offered(spec, model, catalogue, standings.get(model.provider), duration_buffer, wanted)
-        if isinstance(found, Offer) and most_cents is not None and found.estimate_cents > most_cents:
-            found = PassedOver(model=model.key, why=Why.OVER_BUDGET, message=f"it costs {found.estimate_cents} cents")
-        if isinstance(found, Offer):
-            offers.append(found)
-        else:
-            passed_over.append(found)
-    ranked = sorted(offers, key=lambda offer: offer.rank)
+
+    spec: JobSpec
+    duration_buffer: float
+    index: int = 0
+    wanted: Callable[[Model], bool] = lambda _: True
+    most_cents: int | None = None
+    like: Like | None = None
+
+
+def choose(search: Search, catalogue: Catalogue, standings: Mapping[str, Standing]) -> Choice:
+    """The model for a scene; a provider without a standing has no key here.
+
+    Retired models and those that make no clips are no candidates at all.
+    """
+    found = [_offered(search, model, catalogue, standings) for model in catalogue.find(kind="video")]
+    ranked = sorted((each for each in found if isinstance(each, Offer)), key=lambda offer: offer.rank)
     lost = (_lost(offer, ranked[0]) for offer in ranked[1:])
-    return Choice(picked=ranked[0] if ranked else None, passed_over=(*lost, *passed_over))
+    unable = (each for each in found if isinstance(each, PassedOver))
+    return Choice(picked=ranked[0] if ranked else None, passed_over=(*lost, *unable))
 
 
 def _offered(
-    spec: JobSpec,
-    model: Model,
-    catalogue: Catalogue,
-    standing: Standing | None,
-    duration_buffer: float,
-    wanted: Callable[[Model], bool],
+    search: Search, model: Model, catalogue: Catalogue, standings: Mapping[str, Standing]
 ) -> Offer | PassedOver:
-    if not wanted(model):
+    """What a model could do, or the first thing for which it can't be taken."""
+    if not search.wanted(model):
         return PassedOver(model=model.key, why=Why.NOT_ASKED_FOR, message="the order asks for another")
-    try:
-        planned = plan(_asked_of(spec, model), catalogue, duration_buffer=duration_buffer)
-    except Refusal as refusal:
-        return PassedOver(model=model.key, why=Why.UNFIT, message=refusal.detail, refusal=refusal)
+    shot, problems = plan_clip(
+        _asked_of(search, model), search.index, catalogue, duration_buffer=search.duration_buffer
+    )
+    if shot is None:
+        refused = refusal(problems)
+        return PassedOver(model=model.key, why=Why.UNFIT, message=refused.detail, refusal=refused)
+    standing = standings.get(model.provider)
     if standing is None or not standing.configured:
         return PassedOver(model=model.key, why=Why.NOT_CONFIGURED, message=f"{model.provider} has no key here")
-    return Offer(
-        model=model,
-        estimate_cents=planned.estimate_cents,
-        wait_seconds=standing.wait_seconds(model.usual_seconds),
-        failing=model.key in standing.failing,
-    )
+    if search.most_cents is not None and shot.estimate_cents > search.most_cents:
+        return PassedOver(model=model.key, why=Why.OVER_BUDGET, message=f"it costs {shot.estimate_cents} cents")
+    wait_seconds, failing = standing.wait_seconds(model.usual_seconds), model.key in standing.failing
+    return Offer(model=model, shot=shot, wait_seconds=wait_seconds, failing=failing, like=search.like)
 
 
-def _asked_of(spec: JobSpec, model: Model) -> JobSpec:
-    """The same, asked of this model, whatever it may cost."""
-    [scene] = spec.scenes
-    return spec.model_copy(
-        update={
-            "model": model.key,
-            "scenes": (scene.model_copy(update={"model": None}),),
-            "budget_cents": None,
-            "allow_fallback": False,
-        }
-    )
+def _asked_of(search: Search, model: Model) -> JobSpec:
+    """The job, with this model for the scene."""
+    scenes = list(search.spec.scenes)
+    scenes[search.index] = scenes[search.index].model_copy(update={"model": model.key})
+    return search.spec.model_copy(update={"scenes": tuple(scenes)})
 
 
 def _lost(offer: Offer, best: Offer) -> PassedOver:
@@ -173,6 +182,7 @@ def _lost(offer: Offer, best: Offer) -> PassedOver:
     parts = zip(_LOST_BY, offer.rank, best.rank, strict=False)
     why = next((why for why, own, its in parts if own != its), Why.SLOWER)
     words = {
+        Why.OTHER: "the same model is to be had elsewhere",
         Why.FAILING: "orders for it are held back: it failed too often lately",
         Why.LATER: f"it starts in about {offer.wait_seconds:.0f} s",
         Why.UNSURE: "it is known at second hand only, or about to be withdrawn",

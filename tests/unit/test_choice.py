@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.domain.catalogue import load
-from pipeline.domain.choice import Choice, Standing, Why, choose
+from pipeline.domain.choice import Choice, Like, Search, Standing, Why, choose
 from pipeline.domain.spec import parse_job
 
 ACCOUNT = """
@@ -53,10 +53,12 @@ CATALOGUE = load(
         + row("pictured", 3, modes='["image"]')
         + row("secondhand", 4, more="verified = false")
         + row("gone", 1, more="retired = 2026-01-01")
-        + row("leaving", 4, more="sunset = 2026-12-24"),
+        + row("leaving", 4, more="sunset = 2026-12-24")
+        + row("twin", 10),
         "zenith.toml": ACCOUNT.format("zenith", "ZENITH")
         + row("long", 9, longest=20)
-        + row("quick", 5, more="usual_seconds = 20"),
+        + row("quick", 5, more="usual_seconds = 20")
+        + row("twin", 20),
     }
 )
 WELL = {"acme": Standing(), "zenith": Standing()}
@@ -64,17 +66,9 @@ PICTURE = "https://pictures.example/a.png"
 
 
 def chosen(scene: dict[str, Any] | None = None, standings: dict[str, Standing] | None = None, **job: Any) -> Choice:
-    wanted = job.pop("wanted", lambda _: True)
-    most_cents = job.pop("most_cents", None)
+    search = {name: job.pop(name) for name in ("wanted", "most_cents", "like") if name in job}
     spec = parse_job({"scenes": [{"description": "A lighthouse", **(scene or {})}], **job})
-    return choose(
-        spec,
-        CATALOGUE,
-        WELL if standings is None else standings,
-        duration_buffer=1.0,
-        wanted=wanted,
-        most_cents=most_cents,
-    )
+    return choose(Search(spec=spec, duration_buffer=1.0, **search), CATALOGUE, WELL if standings is None else standings)
 
 
 def taken(choice: Choice) -> str | None:
@@ -86,7 +80,7 @@ def why(choice: Choice, model: str) -> Why:
 
 
 FULL = Standing(slots=2, free=0, waiting=7)
-FAILING = Standing(failing=frozenset({"acme/cheap", "acme/wide"}))
+FAILING = Standing(failing=frozenset({"acme/cheap", "acme/wide", "acme/twin"}))
 
 
 @pytest.mark.requirement("R22")
@@ -140,13 +134,31 @@ def test_every_other_model_is_told_what_it_lost_by(
     assert why(chosen(scene, standings, **job), model) is reason
 
 
+def like(key: str, cents: int) -> Like:
+    return Like(model=CATALOGUE.model(key), estimate_cents=cents)
+
+
+@pytest.mark.requirement("R58")
+@pytest.mark.parametrize(
+    ("standing_for", "model"),
+    [
+        (like("zenith/long", 42), "acme/wide"),  # 40 cents is nearer to 42 than 25 or 50 are
+        (like("zenith/quick", 25), "acme/cheap"),
+        (like("zenith/twin", 90), "acme/twin"),  # the same model elsewhere, whatever it costs
+    ],
+)
+def test_whoever_stands_in_is_the_same_model_elsewhere_or_the_nearest_in_price(standing_for: Like, model: str) -> None:
+    choice = chosen(standings={"acme": Standing()}, like=standing_for)
+    assert taken(choice) == model
+
+
 def test_a_withdrawn_model_is_no_candidate_at_all() -> None:
     choice = chosen()
     assert "acme/gone" not in {each.model for each in choice.passed_over} | {taken(choice)}
 
 
 def test_the_reason_says_what_it_costs_and_when_it_starts() -> None:
-    assert chosen().reason == "zenith/quick is the first choice of 6 that can make this: 25 cents, can start at once"
+    assert chosen().reason == "zenith/quick is the first choice of 8 that can make this: 25 cents, can start at once"
     assert "the only one" in chosen({"duration": 15}).reason
     late = chosen({"duration": 15}, {**WELL, "zenith": FULL})
     assert "starts in about 240 s" in late.reason
