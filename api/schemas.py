@@ -222,6 +222,7 @@ class Job(JobSummary):
     """A job with all of its clips."""
 
     consistency_context: str | None
+    warnings: list[str]
     retry_after_ms: int
     film: Film | None
     video_clips: list[Clip]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from pipeline.domain.document import RETRY_AFTER, job_links
 from pipeline.domain.job import JobState
 from pipeline.domain.order import Plan, plan
 from pipeline.domain.pictures import CONTEXT, PICTURE, Picture, by_ours, pictures_of
-from pipeline.domain.shot import Shot, Source, as_kept
+from pipeline.domain.shot import Ids, Shot, as_kept, needed, taken
 from pipeline.domain.spec import JobSpec, parse_job
 from pipeline.services import Services
 
@@ -120,7 +120,7 @@ def _all_assets(services: Services, spec: JobSpec, scenes: Sequence[NewScene], p
     return [*_new_assets(services, scenes, shots, ids), *(_new_picture(each, ids) for each in pictures)]
 
 
-def _new_picture(picture: Picture, ids: Mapping[tuple[str, int], UUID]) -> NewAsset:
+def _new_picture(picture: Picture, ids: Ids) -> NewAsset:
     """No provider makes it and nothing is paid for it: it only has to be fetched."""
     return NewAsset(
         id=ids[PICTURE, picture.index],
@@ -135,35 +135,24 @@ def _new_picture(picture: Picture, ids: Mapping[tuple[str, int], UUID]) -> NewAs
     )
 
 
-def _new_assets(
-    services: Services, scenes: Sequence[NewScene], shots: Sequence[Shot], ids: Mapping[tuple[str, int], UUID]
-) -> list[NewAsset]:
+def _new_assets(services: Services, scenes: Sequence[NewScene], shots: Sequence[Shot], ids: Ids) -> list[NewAsset]:
     """The assets of a plan, each naming by their ids those that it needs, and what others take from it."""
-    taken: dict[tuple[str, int], set[str]] = {}
+    wanted: dict[tuple[str, int], set[str]] = {}
     for source in (source for shot in shots for source in shot.all_sources):
-        taken.setdefault((source.kind, source.index), set()).add(source.part)
+        wanted.setdefault((source.kind, source.index), set()).add(source.part)
     return [
         _new_asset(
             services,
             None if shot.kind == CONTEXT else scenes[shot.index].id,
             shot,
             ids,
-            gives=sorted(taken.get(shot.name, ())),
+            gives=sorted(wanted.get(shot.name, ())),
         )
         for shot in shots
     ]
 
 
-def _new_asset(
-    services: Services, scene_id: UUID | None, shot: Shot, ids: Mapping[tuple[str, int], UUID], *, gives: Sequence[str]
-) -> NewAsset:
-    def named(source: Source) -> dict[str, str]:
-        return {"asset": str(ids[source.kind, source.index]), "part": source.part}
-
-    inputs = {
-        name: [named(each) for each in source] if isinstance(source, tuple) else named(source)
-        for name, source in shot.sources.items()
-    }
+def _new_asset(services: Services, scene_id: UUID | None, shot: Shot, ids: Ids, *, gives: Sequence[str]) -> NewAsset:
     account = services.account(services.catalogue.model(shot.model))
     return NewAsset(
         id=ids[shot.name],
@@ -173,8 +162,8 @@ def _new_asset(
         model=shot.model,
         provider=account.provider,
         account=account.name,
-        shot={**as_kept(shot), "inputs": inputs, "gives": gives},
-        needs=sorted({str(ids[source.kind, source.index]) for source in shot.all_sources}),
+        shot={**as_kept(shot), "inputs": taken(shot, ids), "gives": gives},
+        needs=needed(shot, ids),
         if_needed_fails=shot.if_needed_fails,
     )
 

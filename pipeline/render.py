@@ -155,7 +155,7 @@ def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) 
         decision=decision,
         begin=_begin(services, hold, decision, answer.account) if isinstance(answer, Granted) else None,
         attempt=attempt,
-        result={**stored_values(stored), "last_frame_key": stored.last_frame_key} if stored else None,
+        result=_result(stored) if stored else None,
         picture=stored.picture if stored else None,
         events=changes(
             clip,
@@ -189,6 +189,10 @@ def _begin(services: Services, hold: Hold, decision: Decision, account: str) -> 
         input=compose_input(model, shot, seed=seed),
         estimate_cents=shot.estimate_cents,
     )
+
+
+def _result(stored: Stored) -> dict[str, object]:
+    return {**stored_values(stored), "words": stored.words}
 
 
 def _follow_up(services: Services, before: Hold, after: Hold, answer: Answer, left: _Aftermath) -> None:

@@ -13,9 +13,10 @@ from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.document import ClipRow, JobRow
 from pipeline.domain.errors import FieldError, NotInThatState, Refusal, ValidationFailed
 from pipeline.domain.fit import refusal
-from pipeline.domain.job import FINAL, JobState
+from pipeline.domain.job import FINAL
 from pipeline.domain.order import plan_clip
-from pipeline.domain.shot import Shot, as_kept
+from pipeline.domain.pictures import CONTEXT, PICTURE, by_ours, pictures_of
+from pipeline.domain.shot import Shot, as_kept, needed, taken
 from pipeline.domain.spec import JobSpec, parse_job, sentence, shortened
 from pipeline.services import Services
 
@@ -52,6 +53,8 @@ def retry(services: Services, owner_id: UUID, job_id: UUID, index: int, changes:
     if clip.state not in TERMINAL:
         raise NotInThatState(f"clip {index} is {clip.state}; it can be retried when that has ended")
     replan = _replanned(services, job, clip, _parsed(Changes, changes))
+    if clip.state is State.DONE and _same(replan, clip) and _lacks_a_part(clip):
+        return _reopen(services, owner_id, job, [clip])
     if clip.state is State.DONE and _same(replan, clip):
         raise NotInThatState(f"clip {index} is done as asked; change its prompt, seed or model for a new take")
     return _reopen(services, owner_id, job, [clip], {clip.id: replan})
@@ -76,11 +79,14 @@ def choose(services: Services, owner_id: UUID, job_id: UUID, index: int, choice:
 
 
 def retry_failed(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
-    """Render every failed clip anew. Raises NotFound, OverBudget, or NotInThatState when none has failed."""
+    """Render every failed clip anew, also what was left out because of it, and every part that failed.
+
+    Raises NotFound, OverBudget, or NotInThatState when none has failed.
+    """
     job = show.owned(services, owner_id, job_id)
-    failed = [clip for clip in _clips(services, job) if clip.state is State.FAILED]
+    failed = [clip for clip in _clips(services, job) if _has_failed(clip)]
     if not failed:
-        raise NotInThatState("no clip of this job has failed")
+        raise NotInThatState("nothing of this job has failed")
     return _reopen(services, owner_id, job, failed)
 
 
@@ -91,9 +97,9 @@ def resume(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
     """
     job = show.owned(services, owner_id, job_id)
     found = _clips(services, job)
-    if job.state is JobState.COMPLETE or all(clip.state is State.DONE for clip in found):
+    if all(clip.state is State.DONE and not _lacks_a_part(clip) for clip in found):
         raise NotInThatState("every clip of this job is there; nothing is left to resume")
-    missing = [clip for clip in found if clip.state in _UNFINISHED]
+    missing = [clip for clip in found if clip.state in _UNFINISHED or _lacks_a_part(clip)]
     if missing:
         return _reopen(services, owner_id, job, missing)
     if job.cancel_requested_at:
@@ -127,6 +133,17 @@ def _reopen(
 
 def _clips(services: Services, job: JobRow) -> list[ClipRow]:
     return services.store.jobs.clips(job.id)[job.id]
+
+
+def _lacks_a_part(clip: ClipRow) -> bool:
+    """Whether something that was to be made beside the clip is not there, and not on its way."""
+    return any(State(part["state"]) in _UNFINISHED for part in clip.parts)
+
+
+def _has_failed(clip: ClipRow) -> bool:
+    parts = [State(part["state"]) for part in clip.parts]
+    left_out = clip.state is State.CANCELLED and (clip.failure or {}).get("code") == "dependency_failed"
+    return State.FAILED in {clip.state, *parts} or left_out
 
 
 def _same(replan: Replan, clip: ClipRow) -> bool:
@@ -166,13 +183,17 @@ def _replanned(services: Services, job: JobRow, clip: ClipRow, changes: Changes)
     spec, shot = _planned(services, {**job.spec, "scenes": scenes, "budget_cents": None}, clip.index)
     account = services.account(services.catalogue.model(shot.model))
     services.require_account(account.provider)
+    ids = services.store.jobs.asset_ids(job.id)
+    pictures = [each for each in pictures_of(spec) if (PICTURE, each.index) in ids]
+    shot = by_ours(shot, pictures, context=(CONTEXT, 0) in ids)
     return Replan(
         description=spec.scenes[clip.index].description,
         model=shot.model,
         provider=account.provider,
         account=account.name,
-        # What it takes from others, and they from it, stays as it was.
-        shot={**clip.shot, **as_kept(shot)},
+        needs=needed(shot, ids),
+        # What others take from it stays as it was.
+        shot={**as_kept(shot), "inputs": taken(shot, ids), "gives": clip.shot.get("gives", [])},
     )
 
 

@@ -13,6 +13,7 @@ from pipeline.database.choosing import choose
 from pipeline.database.engine import transaction
 from pipeline.database.reopening import Replan, reopen
 from pipeline.database.tables import assets, attempts, idempotency_keys, jobs, scenes, spend
+from pipeline.database.waits import dependency, parts
 from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.document import AttemptRow, ClipRow, JobRow
 from pipeline.domain.errors import IdempotencyKeyReused
@@ -116,6 +117,12 @@ class Jobs:
             for row in connection.execute(_clip_query(assets.c.job_id.in_(job_ids))).mappings():
                 found[row["job_id"]].append(_clip_row(row))
         return found
+
+    def asset_ids(self, job_id: UUID) -> dict[tuple[str, int], UUID]:
+        """Every asset of a job, by its kind and index."""
+        query = select(assets.c.id, assets.c.kind, assets.c["index"].label("number")).where(assets.c.job_id == job_id)
+        with transaction(self.engine) as connection:
+            return {(row.kind, row.number): row.id for row in connection.execute(query)}
 
     def totals(self, job_id: UUID) -> dict[str, int]:
         """Mean progress, and how many clips are complete, failed, and there are."""
@@ -229,8 +236,15 @@ def _job_query() -> Select[*tuple[Any, ...]]:
     paid = select(func.coalesce(func.sum(spend.c.cents), 0)).where(
         spend.c.job_id == jobs.c.id, spend.c.kind == "commit"
     )
-    columns = [jobs.c[name] for name in JobRow.__dataclass_fields__ if name != "actual_cents"]
-    return select(*columns, paid.scalar_subquery().label("actual_cents"))
+    context = assets.alias("context")
+    of_it = (context.c.job_id == jobs.c.id, context.c.kind == "context")
+    elsewhere = {
+        "actual_cents": paid,
+        "context_words": select(context.c.words).where(*of_it),
+        "context_failure": select(context.c.failure).where(*of_it, context.c.state == State.FAILED),
+    }
+    columns = [jobs.c[name] for name in JobRow.__dataclass_fields__ if name not in elsewhere]
+    return select(*columns, *(query.scalar_subquery().label(name) for name, query in elsewhere.items()))
 
 
 def _job_row(row: RowMapping) -> JobRow:
@@ -244,11 +258,12 @@ def _clip_query(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     # The picture of a take that was just chosen is its own, until the media pool gave it the clip's name too.
     own = select(attempts.c.thumbnail_key).where(attempts.c.id == assets.c.attempt_id, assets.c.state == State.DONE)
     shown = func.coalesce(assets.c.thumbnail_key, own.scalar_subquery()).label("thumbnail_key")
-    elsewhere = {"attempts", "cost_cents", "description", "thumbnail_key"}
+    elsewhere = {"attempts", "cost_cents", "description", "thumbnail_key", "dependency", "parts"}
     columns = [assets.c[name] for name in ClipRow.__dataclass_fields__ if name not in elsewhere] + [shown]
     return (
         select(*columns, assets.c.job_id, scenes.c.description)
         .add_columns(made.scalar_subquery().label("attempts"), paid.scalar_subquery().label("cost_cents"))
+        .add_columns(dependency().label("dependency"), parts().label("parts"))
         .join(scenes, scenes.c.id == assets.c.scene_id)
         .where(and_(condition, assets.c.kind == "video"))
         .order_by(assets.c.index)

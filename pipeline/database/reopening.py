@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, func, or_, select, update
+from sqlalchemy import Connection, Row, Text, and_, cast, exists, func, or_, select, update
 
 from pipeline.database.outbox import append
 from pipeline.database.tables import assets, jobs, scenes, spend
@@ -16,6 +16,8 @@ from pipeline.domain.job import FINAL, JobState
 
 # The price of these is not in the ledger as spent; that of a clip which renders is.
 _UNPAID = [State.WAITING, State.SUBMITTING, State.UNCERTAIN]
+
+_OTHER = assets.alias("other")
 
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -29,6 +31,7 @@ class Replan:
     provider: str
     account: str
     shot: Mapping[str, Any]
+    needs: Sequence[str]
 
 
 def reopen(
@@ -36,6 +39,7 @@ def reopen(
 ) -> list[Event]:
     """A new round of those of these clips that failed or were cancelled; their attempts and their cost stay.
 
+    With them goes what was to be made for their scenes and is not there, also where the clip itself is.
     One that is done is begun anew only by a plan of its own, and keeps its file until there is a better one. Raises
     NotInThatState for a job that is being cancelled, and when there is no such clip (any more); OverBudget when what
     was spent and what is still to be bought, with these, is more than the job may cost.
@@ -43,11 +47,11 @@ def reopen(
     job = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).one()
     if job.cancel_requested_at and job.state not in FINAL:
         raise NotInThatState("the job is being cancelled; wait until that is done")
-    found = _ended(connection, clip_ids, replans)
+    found = _ended(connection, [*clip_ids, *_beside(connection, job_id, clip_ids)], replans)
     if not found:
         raise NotInThatState("nothing of this has failed or was cancelled; perhaps it is being rendered anew already")
     for position, clip in enumerate(found):
-        values = _again(job.round + 1, position) | _planned(replans.get(clip.id))
+        values = _again(job.round + 1, position, clip.kind) | _planned(replans.get(clip.id))
         connection.execute(update(assets).where(assets.c.id == clip.id).values(values))
         if replan := replans.get(clip.id):
             connection.execute(
@@ -56,6 +60,25 @@ def reopen(
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(_opened(job.round + 1)))
     _check_budget(connection, job)
     return append(connection, job_id, job.owner_id, [event for clip in found for event in _news(job_id, clip)])
+
+
+def _beside(connection: Connection, job_id: UUID, clip_ids: Sequence[UUID]) -> Sequence[UUID]:
+    """What was to be made for the scenes of these clips, or for the job, and is not there: it goes with them."""
+    found: list[UUID] = []
+    while True:
+        reached = (_OTHER.c.job_id == job_id, _OTHER.c.id.in_([*clip_ids, *found]))
+        wanted = or_(_OTHER.c.scene_id == assets.c.scene_id, _OTHER.c.needs.has_key(cast(assets.c.id, Text)))
+        query = select(assets.c.id).where(
+            assets.c.job_id == job_id,
+            assets.c.kind != "video",
+            assets.c.state.in_([State.FAILED, State.CANCELLED]),
+            assets.c.id.not_in(found),
+            exists().where(*reached, wanted),
+        )
+        more = connection.execute(query).scalars().all()
+        if not more:
+            return found
+        found += more
 
 
 def _ended(connection: Connection, clip_ids: Sequence[UUID], replans: Mapping[UUID, Replan]) -> Sequence[AnyRow]:
@@ -93,9 +116,10 @@ def _news(job_id: UUID, clip: AnyRow) -> tuple[Event, ...]:
     return changes(about, Asset(state=State(clip.state)), Asset())
 
 
-def _again(round_: int, group_index: int) -> dict[str, Any]:
+def _again(round_: int, group_index: int, kind: str) -> dict[str, Any]:
     return {
-        "state": State.WAITING,
+        # A customer's picture is bought from nobody: all there is to do is to fetch it.
+        "state": State.FETCHING if kind == "picture" else State.WAITING,
         "round": round_,
         "group_index": group_index,
         "tries": 0,
@@ -119,7 +143,8 @@ def _again(round_: int, group_index: int) -> dict[str, Any]:
 def _planned(replan: Replan | None) -> dict[str, Any]:
     if replan is None:
         return {}
-    return {"model": replan.model, "provider": replan.provider, "account": replan.account, "shot": replan.shot}
+    named = {name: getattr(replan, name) for name in ("model", "provider", "account", "shot")}
+    return {**named, "needs": list(replan.needs)}
 
 
 def _opened(round_: int) -> dict[str, Any]:

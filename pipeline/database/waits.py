@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Engine, Text, and_, case, cast, exists, func, select
+from sqlalchemy import ColumnElement, Engine, Text, and_, case, cast, exists, func, literal, literal_column, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from pipeline.database.engine import transaction
 from pipeline.database.tables import assets
@@ -31,6 +32,25 @@ def held_by(reason: Reason) -> ColumnElement[bool]:
     return and_(assets.c.kind.in_(AT_ONCE), ahead >= case(dict(AT_ONCE), value=assets.c.kind))
 
 
+def dependency() -> ColumnElement[int]:
+    """The scene of the first asset that one waits for."""
+    needed = assets.c.needs.has_key(cast(_OTHER.c.id, Text))
+    still = (_OTHER.c.job_id == assets.c.job_id, needed, _OTHER.c.state.not_in(list(TERMINAL)))
+    return select(func.min(_OTHER.c["index"])).where(*still).scalar_subquery()
+
+
+def parts() -> ColumnElement[Any]:
+    """What is made beside a clip for its scene, as a list of objects."""
+    shown = ("id", "kind", "state", "progress", "model", "file_key", "duration_seconds", "failure")
+    told = func.jsonb_build_object(*(each for name in shown for each in (literal(name), _OTHER.c[name])))
+    beside = (_OTHER.c.scene_id == assets.c.scene_id, _OTHER.c.id != assets.c.id)
+    found = func.jsonb_agg(aggregate_order_by(told, _OTHER.c.kind.desc()))
+    whole = select(func.coalesce(found, literal_column("'[]'::jsonb"))).where(
+        _OTHER.c.job_id == assets.c.job_id, *beside
+    )
+    return whole.scalar_subquery()
+
+
 @dataclass(frozen=True)
 class Waits:
     """The questions about assets that stand aside."""
@@ -42,8 +62,10 @@ class Waits:
         return self._found(_waiting(job_id), assets.c.needs.has_key(str(asset_id)))
 
     def next_of_kind(self, job_id: UUID, kind: str) -> list[UUID]:
-        """The first asset that its job's limit for its kind holds back."""
-        return self._found(_waiting(job_id), assets.c.kind == kind, _REASON == Reason.JOB_LIMIT, limit=1)
+        """The first assets that their job's limit for their kind has held back, and holds back no more."""
+        held = (_waiting(job_id), assets.c.kind == kind, _REASON == Reason.JOB_LIMIT)
+        first = select(assets.c.id).where(*held).order_by(assets.c["index"]).limit(AT_ONCE[kind])
+        return self._found(assets.c.id.in_(first), ~held_by(Reason.JOB_LIMIT))
 
     def free(self, *, limit: int) -> list[UUID]:
         """Assets that stand aside though nothing holds them any more: whoever should have waked them is dead."""

@@ -145,6 +145,7 @@ def stored_values(stored: Stored) -> dict[str, Any]:
         "size_bytes": stored.size_bytes,
         "duration_seconds": stored.duration_seconds,
         "thumbnail_key": stored.picture.key if stored.picture else None,
+        "last_frame_key": stored.last_frame_key,
     }
 
 

@@ -80,6 +80,8 @@ class JobRow:
     film_thumbnail_key: str | None
     film_duration_seconds: float | None
     film_why: str | None = None  #: why its clips had to be encoded again
+    context_words: str | None = None  #: what a vision model says of its reference images
+    context_failure: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,8 @@ def job_document(job: JobRow, clips: Sequence[ClipRow], links: Links) -> dict[st
     """The job document with all of its clips."""
     return {
         **job_summary(job, clips),
-        "consistency_context": job.spec.get("consistency_context"),
+        "consistency_context": job.spec.get("consistency_context") or job.context_words,
+        "warnings": _warnings(job),
         "retry_after_ms": retry_after_ms(job, clips),
         "film": _film(job, links),
         "video_clips": [clip_document(job, clip, links) for clip in clips],
@@ -253,6 +256,14 @@ def _comes_back(waiting: Mapping[str, Any] | None) -> timedelta:
 def stamp(at: datetime | None) -> str | None:
     """RFC 3339 in UTC."""
     return at.isoformat().replace("+00:00", "Z") if at else None
+
+
+def _warnings(job: JobRow) -> list[str]:
+    """What did not come out as it was ordered, and held nothing up."""
+    if not job.context_failure:
+        return []
+    why = job.context_failure["message"]
+    return [f"nothing could be said of reference_images, so no context was put before the scenes: {why}"]
 
 
 def _film(job: JobRow, links: Links) -> dict[str, Any] | None:

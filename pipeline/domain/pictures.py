@@ -115,12 +115,12 @@ def by_ours(shot: Shot, pictures: Sequence[Picture], *, context: bool) -> Shot:
     for name in PICTURED:
         field = INPUT_FIELDS[name][0]
         given = getattr(shot, field)
-        if not given:
-            continue
         several = isinstance(given, tuple)
-        found = tuple(
-            Source(kind=PICTURE, index=numbers[link], part="file") for link in (given if several else [given])
-        )
+        links = given if several else (given,) if given else ()
+        # Jobs of old have no pictures of ours, and are rendered anew as they were.
+        if not links or not numbers.keys() >= set(links):
+            continue
+        found = tuple(Source(kind=PICTURE, index=numbers[link], part="file") for link in links)
         sources[name], emptied[field] = (found, ()) if several else (found[0], None)
     if context and shot.kind in {"video", "image"}:
         sources[CONTEXT] = _WORDS

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
+from uuid import UUID
 
 from pipeline.domain.needs import IfFailed
 from pipeline.domain.rows import Mode, Seconds
@@ -60,6 +61,7 @@ class Shot:
         return tuple(source for group in found for source in group)
 
 
+Ids = Mapping[tuple[str, int], UUID]
 _PLANNED = frozenset({"sources", "if_needed_fails"})
 _KEPT = frozenset(each.name for each in fields(Shot)) - _PLANNED
 
@@ -67,6 +69,23 @@ _KEPT = frozenset(each.name for each in fields(Shot)) - _PLANNED
 def as_kept(shot: Shot) -> dict[str, Any]:
     """The shot as its row keeps it; what it takes from others is written there by their ids."""
     return {name: value for name, value in asdict(shot).items() if name not in _PLANNED}
+
+
+def taken(shot: Shot, ids: Ids) -> dict[str, Any]:
+    """A shot's inputs as its row keeps them: whatever comes from another asset, by that one's id."""
+
+    def named(source: Source) -> dict[str, str]:
+        return {"asset": str(ids[source.kind, source.index]), "part": source.part}
+
+    return {
+        name: [named(each) for each in source] if isinstance(source, tuple) else named(source)
+        for name, source in shot.sources.items()
+    }
+
+
+def needed(shot: Shot, ids: Ids) -> list[str]:
+    """The ids of all assets that a shot takes something from."""
+    return sorted({str(ids[source.kind, source.index]) for source in shot.all_sources})
 
 
 def kept_shot(row: Mapping[str, Any]) -> Shot:
