@@ -28,7 +28,7 @@ def adapters(own: Mapping[str, ProviderSettings], catalogue: Catalogue) -> dict[
     found: dict[str, Provider] = {}
     for row in catalogue.accounts.values():
         for name, token in _tokens(row, own[row.provider]).items():
-            found[name] = PROVIDERS[row.provider](_credentials(row, own[row.provider].base_url, token))
+            found[name] = PROVIDERS[row.provider](_credentials(row, own[row.provider], token))
     return found
 
 
@@ -37,10 +37,17 @@ def names(row: Account, own: ProviderSettings) -> tuple[str, ...]:
     return tuple(_tokens(row, own))
 
 
-def _credentials(row: Account, elsewhere: str, token: str) -> Credentials:
+def _credentials(row: Account, own: ProviderSettings, token: str) -> Credentials:
     """An address of the operator's stands for all hosts of the provider, each under a path of its own."""
+    elsewhere = own.base_url
     hosts = {name: f"{elsewhere.rstrip('/')}/_{name}" for name in row.hosts} if elsewhere else row.hosts
-    return Credentials(base_url=elsewhere or row.base_url, token=token, busy=row.busy, hosts=hosts)
+    return Credentials(
+        base_url=elsewhere or row.base_url,
+        token=token,
+        busy=row.busy,
+        hosts=hosts,
+        webhook_secret=own.webhook_secret,
+    )
 
 
 def _tokens(row: Account, own: ProviderSettings) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from flask import Flask
 
+from simulator.bfl import dialect as bfl
 from simulator.fal import dialect as fal
 from simulator.hypereal import dialect as hypereal
 from simulator.kling import dialect as kling
@@ -29,6 +30,7 @@ class Dialect(Protocol):
 
 
 DIALECTS: Mapping[str, Dialect] = {
+    "bfl": bfl,
     "fal": fal,
     "hypereal": hypereal,
     "kling": kling,

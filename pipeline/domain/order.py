@@ -101,7 +101,7 @@ def compose_input(model: Model, shot: Shot, *, seed: int | None) -> dict[str, An
         *model.always.items(),
         *((dial.field, dial.default) for dial in dials),
         (model.prompt_field, shot.prompt),
-        (shapes.field, shape),
+        *(shape.items() if isinstance(shape, dict) and not shapes.field else [(shapes.field, shape)]),
         (lengths.field, lengths.value(shot.asked_seconds)),
         (resolution.field, shot.resolution or resolution.default),
         *((given.field, _given(shot, name)) for name, given in model.inputs if given),

@@ -126,13 +126,14 @@ def _sent_as_it_is(values: Any) -> Any:
     return {value: value for value in values} if isinstance(values, list) else values
 
 
-SentAs = Annotated[dict[str, str], BeforeValidator(_sent_as_it_is)]
+SentAs = Annotated[dict[str, str | dict[str, int]], BeforeValidator(_sent_as_it_is)]
 
 
 class AspectRatios(Row):
     """The shapes a model makes, and how it is told.
 
-    ``values`` maps a ratio to what is sent in ``field`` (a ratio, a size, a resolution; no field: nothing is sent).
+    ``values`` maps a ratio to what is sent in ``field`` (a ratio, a size, a resolution; no field: nothing is sent, but
+    for a table, whose names are fields themselves: ``{ width = 1280, height = 720 }``).
     ``from_image`` lists the ratios of a scene with an image when the image's shape counts and the field is left out.
     """
 

@@ -161,7 +161,7 @@ def _link(value: Any) -> Any:
 
 def _translate(found: dict[str, Any], scene: dict[str, Any], model: Model) -> None:
     """Values in the provider's words become ours: a size that is a ratio, seconds that are text."""
-    ratios = {sent: ratio for ratio, sent in model.aspect_ratio.values.items()}
+    ratios = {sent: ratio for ratio, sent in model.aspect_ratio.values.items() if isinstance(sent, str)}
     if (shape := found.get("aspect_ratio")) in {"auto", *ratios}:
         found.pop("aspect_ratio")
         found |= {"aspect_ratio": ratios[shape]} if shape in ratios else {}

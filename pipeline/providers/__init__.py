@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pipeline.providers.bfl import Bfl
 from pipeline.providers.fal import Fal
 from pipeline.providers.hypereal import Hypereal
 from pipeline.providers.kling import Kling
@@ -11,6 +12,7 @@ from pipeline.providers.replicate import Replicate
 from pipeline.providers.runway import Runway
 
 PROVIDERS: Mapping[str, type[Provider]] = {
+    "bfl": Bfl,
     "fal": Fal,
     "hypereal": Hypereal,
     "kling": Kling,

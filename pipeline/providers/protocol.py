@@ -26,6 +26,7 @@ class Credentials:
     token: str = field(repr=False)
     busy: tuple[BusySign, ...] = (BusySign(status=429),)
     hosts: Mapping[str, str] = field(default_factory=dict)  #: other addresses of the provider's, by what they are for
+    webhook_secret: str = field(default="", repr=False)  #: the operator's, for providers that are told it with an order
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,6 +96,7 @@ CASES = (
     Case(model="minimax/hailuo-2.3", bad={"duration": 999}, cancels=False, signed=False, finds="never"),
     Case(model="minimax/h3", bad={"duration": 999}, cancels=False, signed=False),
     Case(model="kling/kling-v2.5-turbo", bad={"duration": 999}, cancels=False),
+    Case(model="bfl/flux-3-video", bad={"duration": 999}, cancels=False, finds="never"),
 )
 
 
