@@ -65,7 +65,7 @@ class Forgotten:
         """Done clips whose thumbnail was never made."""
         query = (
             select(assets.c.id)
-            .where(assets.c.state == State.DONE, assets.c.thumbnail_key.is_(None))
+            .where(assets.c.kind == "video", assets.c.state == State.DONE, assets.c.thumbnail_key.is_(None))
             .where(assets.c.thumbnail_tries < MAX_THUMBNAIL_TRIES, assets.c.finished_at < _CLOCK - grace)
             .limit(limit)
         )

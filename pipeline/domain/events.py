@@ -24,6 +24,7 @@ class EventType(StrEnum):
     CLIP_WAITING = "clip_waiting"
     LINE_MOVED = "line_moved"
     THUMBNAIL_READY = "thumbnail_ready"
+    ASSET_PROGRESS = "asset_progress"
     JOB_PROGRESS = "job_progress"
     JOB_COMPLETE = "job_complete"
 
@@ -42,7 +43,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipRef:
-    """Which clip an event is about."""
+    """Which clip an event is about, or which other asset of a scene or a job, by its kind."""
 
     job_id: str
     clip_id: str
@@ -63,6 +64,8 @@ def changes(
     told = []
     status = status_of(after.state)
     moved = status is not status_of(before.state)
+    if clip.kind != "video":
+        return (_beside(clip, after, key),) if moved else ()
     if moved or after.progress > before.progress:
         about = {"progress": after.progress, "status": status}
         told.append(_event(EventType.VIDEO_PROGRESS, clip, about, stored=moved))
@@ -76,6 +79,14 @@ def changes(
         error = asdict(after.failure) if after.failure else None
         told.append(_event(EventType.VIDEO_FAILED, clip, {"error": error}))
     return tuple(told)
+
+
+def _beside(part: ClipRef, after: Asset, key: str | None) -> Event:
+    """What is made beside the clips has one event for everything, so that nobody takes it for a clip."""
+    about = {"asset_id": part.clip_id, "kind": part.kind, "index": part.index, "status": status_of(after.state)}
+    error = asdict(after.failure) if after.failure and after.state is State.FAILED else None
+    payload = {"job_id": part.job_id, **about, "error": error, "key": key}
+    return Event(type=EventType.ASSET_PROGRESS, job_id=part.job_id, payload=payload)
 
 
 def thumbnail_ready(clip: ClipRef, key: str) -> Event:
