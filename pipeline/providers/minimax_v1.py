@@ -41,11 +41,23 @@ FORGOTTEN = (
 
 def body(order: Order) -> dict[str, Any]:
     """What is sent: the input is the body's fields, and pictures of who is to be seen stand in a list of their own."""
-    given = {"model": order.model, **order.input}
+    given = {"model": order.model, **nested(order.input)}
     subjects = given.pop("subject_reference", [])
     if subjects:
         given["subject_reference"] = [_subject(order.endpoint, list(subjects))]
     return given | ({"callback_url": order.webhook_url} if order.webhook_url and order.endpoint == VIDEO else {})
+
+
+def nested(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The input with each name of two parts as a field of an object: ``voice_setting.voice_id``."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        outer, _, inner = name.partition(".")
+        if inner:
+            found.setdefault(outer, {})[inner] = value
+        else:
+            found[name] = value
+    return found
 
 
 def _subject(endpoint: str, pictures: list[str]) -> dict[str, Any]:

@@ -55,9 +55,10 @@ def minimax(simulator: servers.Simulator) -> Provider:
 
 def order(key: str, prompt: str = "a lighthouse", **changes: Any) -> Order:
     row = CATALOGUE.model(key)
-    given = {"model": row.provider_model, "endpoint": row.endpoint(row.modes[0])}
+    given: dict[str, Any] = {"model": row.provider_model, "endpoint": row.endpoint(row.modes[0])}
     if row.kind != "video":
-        return Order(**given, input={row.prompt_field: prompt, **row.always}, **changes)
+        voice = {row.voice.field: row.voice.default} if row.voice else {}
+        return Order(**given, input={row.prompt_field: prompt, **voice, **row.always}, **changes)
     [shot] = plan(parse_job({"model": key, "scenes": [{"description": prompt}]}), CATALOGUE, duration_buffer=1).shots
     return Order(**given, input=compose_input(row, shot, seed=1), **changes)
 
@@ -126,9 +127,8 @@ class Parts:
     @contextmanager
     def world(self, **more: Any) -> Iterator[World]:
         told = {name.lower(): value for name, value in self.simulator.environment.items() if name.startswith("MINIMAX")}
-        with world(
-            self.database_url, valkey_url=self.valkey_url, s3=self.s3, simulator=self.simulator, **told, **more
-        ) as here:
+        more |= {"valkey_url": self.valkey_url, "s3": self.s3, "simulator": self.simulator, **told}
+        with world(self.database_url, **more) as here:
             yield here
 
 
@@ -336,3 +336,18 @@ def test_a_finished_task_of_the_second_api_can_be_deleted_and_is_no_task_then(
     lost = minimax.status(prediction)
     assert isinstance(lost, Refused)
     assert lost.code == "lost"
+
+
+@pytest.mark.requirement("R46", "R50")
+def test_a_scene_is_drawn_filmed_and_spoken_by_minimax_alone(parts: Parts) -> None:
+    with parts.world() as here:
+        scene = {"description": "a lighthouse", "keyframe": "a lighthouse at dusk", "narration": "The light goes on."}
+        makers = {"image_model": "minimax/image-01", "speech_model": "minimax/speech-2.8-hd"}
+        job_id = here.order([scene], model=HAILUO, **makers)
+        made = here.query("select id, kind from assets where job_id = :job order by kind", job=job_id)
+        for asset in sorted(made, key=lambda each: each["kind"] == "video"):
+            assert here.until(asset["id"])["state"] == State.DONE
+        assert sorted(line["model"] for line in here.sold()) == ["MiniMax-Hailuo-2.3", "image-01", "speech-2.8-hd"]
+        [clip] = [line for line in here.sold() if line["model"] == "MiniMax-Hailuo-2.3"]
+        assert clip["input"]["first_frame_image"].startswith("http")
+        assert all(here.ledger(asset["id"]) == [(1, "reserve"), (1, "commit")] for asset in made)
