@@ -28,6 +28,7 @@ from pipeline.domain.asset import State
 from pipeline.finish import finish, make_film
 from pipeline.settings import Settings
 from pipeline.start import start
+from simulator.limits import account_of
 from tests import servers
 from tests.builders import World, world
 from tests.integration.simulator_process import eventually
@@ -61,8 +62,8 @@ def here(
     own |= {"catalogue_dir": str(tmp_path), "sweep_seconds": 1.0}
     with world(database_url, valkey_url=valkey_url, s3=s3, simulator=simulator, **own) as built:
         # The provider itself would take five: that there is never more than one is our doing.
-        limits = {"token": simulator.environment["HYPEREAL_API_KEY"], "max_in_flight": 5}
-        control(simulator, "limits", **limits)
+        account = account_of(simulator.environment["HYPEREAL_API_KEY"], "hypereal")
+        control(simulator, "limits", account=account, max_in_flight=5)
         yield built
 
 
@@ -163,7 +164,7 @@ def test_the_other_ten_of_seventeen_are_made_one_by_one_with_a_request_every_eig
     paid = {clip.id: [take for take in here.takes(clip.id) if take.prediction_id] for clip in here.clips(job_id)}
     assert len(sold) == len({line["id"] for line in sold}) == SCENES - len(before) == 10
     assert {asset_id: len(takes) for asset_id, takes in paid.items()} == {each: each not in before for each in paid}
-    assert stats["max_in_flight_seen"] == 1
+    assert (stats["max_in_flight_seen"], stats["refused_in_flight"]) == (1, 0)
 
     took = datetime.fromisoformat(sold[-1]["completed_at"]) - told[0]
     asked = sum(stats[each] for each in ("creates", "gets", "lists", "cancels", "other"))

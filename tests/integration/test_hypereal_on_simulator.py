@@ -1,0 +1,146 @@
+"""Hypereal's clips through real steps: false alarms, time-outs, and looks that keep their distance."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import requests
+
+from pipeline.domain.answers import Reason
+from pipeline.domain.asset import State
+from pipeline.domain.timing import next_look
+from simulator.limits import account_of
+from tests import servers
+from tests.builders import World, world
+from tests.processes import ROOT
+
+MODEL = "hypereal/kling-3-std"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[servers.Simulator]:
+    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.3", SIMULATOR_FRAME_HEIGHT="90") as simulator:
+        yield simulator
+
+
+def told(running: servers.Simulator) -> dict[str, str]:
+    return {name.lower(): value for name, value in running.environment.items() if name.startswith("HYPEREAL_")}
+
+
+@pytest.fixture
+def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator) -> Iterator[World]:
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running, **told(running)) as built:
+        yield built
+
+
+@pytest.fixture
+def hurried(
+    database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator, tmp_path: Path
+) -> Iterator[World]:
+    """A world that asks as often as it likes, and where a clip is late after a tenth of a second."""
+    words = (ROOT / "pipeline" / "catalogue" / "hypereal.toml").read_text()
+    words = words.replace("status = { requests = 1, seconds = 1 }", "status = { requests = 1000, seconds = 1 }")
+    words = words.replace("\ntime_limit_seconds = 120", "\ntime_limit_seconds = 0.1")
+    (tmp_path / "hypereal.toml").write_text(words)
+    (tmp_path / "replicate.toml").write_text((ROOT / "pipeline" / "catalogue" / "replicate.toml").read_text())
+    more = {**told(running), "catalogue_dir": str(tmp_path)}
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running, **more) as built:
+        yield built
+
+
+def scene(prompt: str = "a lighthouse") -> dict[str, object]:
+    return {"description": prompt, "duration": 3}
+
+
+def allow(running: servers.Simulator, at_once: int) -> None:
+    """Let the provider take more at once than it usually does."""
+    account = account_of(running.environment["HYPEREAL_API_KEY"], "hypereal")
+    limits = {"account": account, "max_in_flight": at_once}
+    requests.post(f"{running.url}/_sim/limits", json=limits, timeout=10).raise_for_status()
+
+
+@pytest.mark.requirement("R11")
+def test_a_second_clip_waits_in_our_line_and_is_never_refused(here: World) -> None:
+    first, second = here.ids(here.order([scene(), scene()], model=MODEL))
+    here.step(first)
+    here.step(second)
+    assert (here.state(first), here.state(second)) == (State.RENDERING, State.WAITING)
+    assert here.row(second)["waiting"]["reason"] == Reason.SLOT
+    assert (here.stats()["creates"], here.stats()["rate_limited"]) == (1, 0)
+
+
+@pytest.mark.requirement("R11", "R24")
+def test_a_look_comes_every_eight_seconds_however_quick_the_model_is_known_to_be(here: World) -> None:
+    [asset_id] = here.ids(here.order([scene("[[sim: stall]]")], model=MODEL))
+    waits = [here.step(asset_id).countdown]
+    for _ in range(2):
+        here.services.redis.delete("dailies:limit:{hypereal}:window:hypereal:status")
+        waits.append(here.step(asset_id).countdown)
+    quick = replace(here.services.policy(MODEL), took_seconds=(0.2,) * 5)
+    waits += [next_look(quick, timedelta(seconds=passed), looks=9) for passed in (0, 0.2, 1, 60)]
+    assert waits == [timedelta(seconds=8)] * 7
+
+
+@pytest.mark.requirement("R11")
+def test_of_three_clips_that_are_due_together_one_is_asked_for_and_the_others_a_second_later(
+    database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator
+) -> None:
+    more = {**told(running), "hypereal_max_in_flight": 3}
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running, **more) as here:
+        allow(running, 3)
+        asset_ids = here.ids(here.order([scene("[[sim: stall]]")] * 3, model=MODEL))
+        for asset_id in asset_ids:
+            here.step(asset_id)
+        assert {here.state(asset_id) for asset_id in asset_ids} == {State.RENDERING}
+        waits = [here.step(asset_id).countdown for asset_id in asset_ids]
+        assert here.stats()["gets"] == 1
+        reasons = [(here.row(asset_id)["waiting"] or {}).get("reason") for asset_id in asset_ids]
+        assert reasons == [None, Reason.RATE, Reason.RATE]
+        assert all(wait and wait.total_seconds() > 0 for wait in waits)
+
+
+@pytest.mark.requirement("R12", "R50")
+def test_early_looks_that_wrongly_say_failed_cost_neither_the_clip_nor_a_second_order(hurried: World) -> None:
+    [asset_id] = hurried.ids(hurried.order([scene("[[sim: seconds=1 early=6]]")], model=MODEL))
+    hurried.until(asset_id, State.RENDERING)
+    rows = []
+    for _ in range(6):
+        hurried.step(asset_id)
+        rows.append(hurried.row(asset_id))
+    assert [(row["state"], row["silences"]) for row in rows] == [(State.RENDERING, n) for n in range(1, 7)]
+    assert hurried.until(asset_id)["state"] == State.DONE
+    assert len(hurried.sold()) == 1
+
+
+@pytest.mark.requirement("R12", "R50")
+def test_a_failure_that_is_said_seven_times_is_believed_and_not_bought_anew(hurried: World) -> None:
+    [asset_id] = hurried.ids(hurried.order([scene("[[sim: stall early=99]]")], model=MODEL))
+    row = hurried.until(asset_id)
+    assert (row["state"], row["failure"]["code"], row["takes"]) == (State.FAILED, "lost", 1)
+    assert hurried.stats()["gets"] == 7
+    assert hurried.ledger(asset_id) == [(1, "reserve"), (1, "commit")]
+
+
+@pytest.mark.requirement("R12")
+def test_a_clip_that_takes_too_long_is_asked_for_again_under_the_same_id(hurried: World) -> None:
+    [asset_id] = hurried.ids(hurried.order([scene("[[sim: seconds=1]]")], model=MODEL))
+    row = hurried.until(asset_id)
+    assert (row["state"], row["takes"]) == (State.DONE, 1)
+    assert row["timeout_retries"] >= 1
+    [sold] = hurried.sold()
+    assert [take.prediction_id for take in hurried.takes(asset_id)] == [sold["id"]]
+
+
+@pytest.mark.requirement("R50")
+def test_a_lost_order_holds_the_only_slot_until_its_time_is_over_and_then_counts_as_spent(here: World) -> None:
+    lost, other = here.ids(here.order([scene("[[sim: create=drop-after]]"), scene()], model=MODEL))
+    here.until(lost, State.UNCERTAIN)
+    here.step(other)
+    assert here.state(other) is State.WAITING
+    here.query("update assets set uncertain_since = uncertain_since - interval '901 seconds' where id = :id", id=lost)
+    row = here.until(lost)
+    assert (row["state"], row["failure"]["code"]) == (State.FAILED, "maybe_spent")
+    assert here.until(other)["state"] == State.DONE
+    assert len(here.sold()) == 2
