@@ -22,9 +22,9 @@ class Window:
 
 def windows_of(row: Account) -> Iterator[Window]:
     """The windows that count an account's orders: of all models, or of a family of them."""
-    for name, window in row.windows.items():
-        if name != "status":
-            yield Window(name=name, requests=window.requests, seconds=window.seconds)
+    for bucket, window in row.windows.items():
+        if bucket != "status":
+            yield Window(name=bucket, requests=window.requests, seconds=window.seconds)
     for name, family in row.families.items():
         models = tuple(f"{row.provider}/{slug}" for slug in family.models)
         yield Window(name=name, requests=family.requests, seconds=family.seconds, models=models)

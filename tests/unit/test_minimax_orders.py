@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.domain.answers import Accepted, Busy, Finished, Reason, Refused, Unknown
 from pipeline.domain.catalogue import load
-from pipeline.domain.order import Shot, compose_input
+from pipeline.domain.order import compose_input
+from pipeline.domain.shot import Shot
 from pipeline.providers import PROVIDERS
 from pipeline.providers.minimax import MiniMax
 from pipeline.providers.protocol import Credentials, Order
