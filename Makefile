@@ -1,7 +1,7 @@
 # Everything a newcomer types. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test unit check fmt bench lock clean setup setup-test
+.PHONY: help demo up test unit check fmt bench providers lock clean setup setup-test
 SHELL := /bin/sh
 
 PYTHON := $(shell for name in python3.13 python3.12 python3.11 python3; do \
@@ -21,8 +21,8 @@ PIP := -m pip install --quiet --quiet --disable-pip-version-check --no-input --r
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-demo: setup ## render examples/lighthouse.json with a pretend provider: film and clips under var/demo/
-	@bin/dailies demo
+demo: setup ## render examples/lighthouse.json with pretend providers, into var/demo/ (STORYBOARD=examples/ferry.json)
+	@bin/dailies demo $(STORYBOARD)
 
 up: setup ## start the whole stack here and keep it up, with the dashboard, until Ctrl-C
 	@bin/dailies up
@@ -47,6 +47,9 @@ fmt: setup-test ## format the code and sort the imports
 
 bench: setup setup-test ## measure everything in 8 minutes, and print the table (ARGS="scale" for a part)
 	@$(BIN)/python -m bench $(ARGS)
+
+providers: setup setup-test ## write docs/providers.md anew, from the catalogue and a run of the contract tests
+	@$(BIN)/python -m tests.providers_page
 
 lock: setup-test ## write requirements/*.txt anew from requirements/*.in
 	@for name in base local s3 test; do \
