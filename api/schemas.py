@@ -100,6 +100,14 @@ class ClipError(Failure):
     actions: list[Action]
 
 
+class PartWaiting(BaseModel):
+    """Why a part waits."""
+
+    reason: Reason
+    place: int | None
+    about_seconds: float | None
+
+
 class Part(BaseModel):
     """What is made beside a clip for its scene: a keyframe (`image`), a narration (`audio`)."""
 
@@ -110,6 +118,7 @@ class Part(BaseModel):
     progress: int
     model: str
     duration: float | None
+    waiting: PartWaiting | None
     error: Failure | None
 
 
@@ -133,6 +142,7 @@ class Clip(BaseModel):
     aspect_ratio: str | None
     provider: str
     model: str
+    fell_back_from: list[dict[str, str]]
     attempts: int
     timeout_retries: int
     cost_cents: int
@@ -242,12 +252,6 @@ class ClipPage(BaseModel):
     clips: list[Clip]
     has_more: bool
     next_start_index: int | None
-
-
-class Models(BaseModel):
-    """Rows of the catalogue."""
-
-    models: list[Json]
 
 
 class WrongField(BaseModel):

@@ -19,6 +19,7 @@ _WAITING = {
     "daily_limit": "today's limit at {account} is reached",
     "budget": "needs you: the budget is reached",
     "dependency": "waiting for what it is made from",
+    "job_limit": "this job makes as many of these at once as it may",
     "breaker": "{account} is failing; waiting for it to recover",
     "redis_down": "the limiter is down; nothing is bought meanwhile",
     "needs_person": "needs you: can't tell whether this was paid",

@@ -91,8 +91,15 @@ def tell_places(services: Services, provider: str) -> None:
     found = line(services, provider, fresh=True)
     jobs: dict[UUID, list[Waiter]] = defaultdict(list)
     for waiter in found.view.waiting if found.view else ():
-        jobs[waiter.job_id].append(waiter)
+        if _is_clip(services, waiter):
+            jobs[waiter.job_id].append(waiter)
     services.tell(_line_moved(services, provider, found, waiters) for waiters in jobs.values())
+
+
+def _is_clip(services: Services, waiter: Waiter) -> bool:
+    """Keyframes and narrations stand in the same line, but the event is about clips."""
+    row = services.catalogue.models.get(waiter.model)
+    return row is None or row.kind == "video"
 
 
 def _line_moved(services: Services, provider: str, found: Line, waiters: Sequence[Waiter]) -> Event:

@@ -45,6 +45,7 @@ const WAITING = {
   daily_limit: ({ account }) => `today's limit at ${account} is reached`,
   budget: () => "needs you: the budget is reached",
   dependency: () => "waiting for what it is made from",
+  job_limit: () => "this job makes as many of these at once as it may",
   breaker: ({ account }) => `${account} is failing; waiting for it to recover`,
   redis_down: () => "the limiter is down; nothing is bought meanwhile",
   needs_person: () => "needs you: can't tell whether this was paid",

@@ -41,7 +41,7 @@ def dependency() -> ColumnElement[int]:
 
 def parts() -> ColumnElement[Any]:
     """What is made beside a clip for its scene, as a list of objects."""
-    shown = ("id", "kind", "state", "progress", "model", "file_key", "duration_seconds", "failure")
+    shown = ("id", "kind", "state", "progress", "model", "file_key", "duration_seconds", "waiting", "failure")
     told = func.jsonb_build_object(*(each for name in shown for each in (literal(name), _OTHER.c[name])))
     beside = (_OTHER.c.scene_id == assets.c.scene_id, _OTHER.c.id != assets.c.id)
     found = func.jsonb_agg(aggregate_order_by(told, _OTHER.c.kind.desc()))

@@ -169,6 +169,7 @@ def clip_document(job: JobRow, clip: ClipRow, links: Links) -> dict[str, Any]:
         "aspect_ratio": clip.shot.get("aspect_ratio"),
         "provider": clip.provider,
         "model": clip.model,
+        "fell_back_from": list(clip.shot.get("fell_back_from") or ()),
         "attempts": clip.attempts,
         "timeout_retries": clip.timeout_retries,
         "cost_cents": clip.cost_cents,
@@ -201,6 +202,7 @@ def _part_document(part: Mapping[str, Any]) -> dict[str, Any]:
         **{name: part[name] for name in shown},
         "status": status_of(state),
         "duration": part["duration_seconds"],
+        "waiting": part["waiting"],
         "error": error,
     }
 

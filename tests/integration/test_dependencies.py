@@ -60,7 +60,7 @@ def asset(here: World, job_id: UUID, kind: str, index: int = 0) -> UUID:
 
 def reason(here: World, asset_id: UUID) -> str | None:
     waiting = here.row(asset_id)["waiting"]
-    return waiting and waiting["reason"]
+    return str(waiting["reason"]) if waiting else None
 
 
 def inputs(here: World, asset_id: UUID) -> list[dict[str, Any]]:
@@ -240,6 +240,8 @@ def test_a_job_makes_no_more_of_a_kind_at_once_than_it_may_and_holds_nobody_up(
     assert sent & set(parts) == set(parts[:most])
     assert [reason(here, each) for each in parts[most:]] == [Reason.JOB_LIMIT] * (6 - most)
     assert not set(here.in_line()) & set(parts)
+    shown = show.job(here.services, here.owner_id, job_id)["video_clips"][5]
+    assert [part["waiting"]["reason"] for part in shown["parts"]] == [Reason.JOB_LIMIT]
     for asset_id in parts:
         here.step(asset_id)
         assert in_flight(here, kind) <= most
