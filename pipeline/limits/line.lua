@@ -19,6 +19,8 @@ local HANDICAP = 1.5        -- turns that a job with much left gives way to one 
 local MUCH = 16             -- assets
 local NEARLY_THERE = 2      -- counts for so many: whoever could hold all that he still wants at once
 local AGEING = 1 / 16       -- of a turn
+local PASSABLE = 16         -- scenes of a job that are looked at for one of another model
+local MOST_LOOKED = 256     -- in all, so that no script takes long
 local MOST_RESERVED = 64    -- a reservation lapses, so no more are made than are taken up in time
 
 local function key(...)
@@ -107,6 +109,22 @@ local function served(who)
     'level:' .. who.owner, risen(share('level', who.owner), job_passed, who.job_weight),
     'passed:' .. who.owner, string.format('%.6f', owner_passed + 1 / who.owner_weight),
     'passed:' .. who.job, string.format('%.6f', job_passed + 1 / who.job_weight))
+end
+
+-- Whose turn it is among those whose model is not held back by a window of its family.
+local function first_but(held_back)
+  local looked = 0
+  for _, owner in ipairs(redis.call('ZRANGE', key('owners'), 0, MOST_LOOKED)) do
+    for _, job in ipairs(redis.call('ZRANGE', key('jobs', owner), 0, MOST_LOOKED)) do
+      for _, asset in ipairs(redis.call('ZRANGE', key('assets', job), 0, PASSABLE - 1)) do
+        local who = known(asset)
+        if not held_back[who.model] then return asset, who end
+        looked = looked + 1
+        if looked == MOST_LOOKED then return nil end
+      end
+    end
+  end
+  return nil
 end
 
 local function first()
@@ -274,19 +292,27 @@ end
 
 -- Give what is free to whoever's turn it is. The assets to wake, why nobody else gets anything, and for how long (ms).
 local function give()
-  local heads = {}
+  local heads, held_back, why_held, wait_held = {}, nil, nil, 0
   while true do
-    local asset, who = first()
-    if not asset then return heads, nil, 0 end
+    local asset, who
+    if held_back then asset, who = first_but(held_back) else asset, who = first() end
+    if not asset then return heads, why_held, wait_held end
     local account, why, wait = best(who.model)
-    if not account then return heads, why, wait end
-    redis.call('ZREM', key('assets', who.job), asset)
-    redis.call('ZADD', key('reserved', account.name), now + pool.reserve, asset)
-    held(who, 1)
-    served(who)
-    rescored(who.owner, who.job)
-    counted(account, asset, who.model)
-    heads[#heads + 1] = asset
+    if not account and not best('') then return heads, why, wait end
+    if account then
+      redis.call('ZREM', key('assets', who.job), asset)
+      redis.call('ZADD', key('reserved', account.name), now + pool.reserve, asset)
+      held(who, 1)
+      served(who)
+      rescored(who.owner, who.job)
+      counted(account, asset, who.model)
+      heads[#heads + 1] = asset
+    else
+      -- There is room, but not in its family's window: whoever makes something else may pass.
+      held_back = held_back or {}
+      held_back[who.model] = true
+      if wait_held == 0 or wait < wait_held then why_held, wait_held = why, wait end
+    end
   end
 end
 

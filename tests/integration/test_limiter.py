@@ -474,15 +474,49 @@ def test_without_redis_there_is_no_permit_and_a_reason(jobs: Jobs) -> None:
         away.restore(POOL, [], {})
 
 
+FAMILY = Window(name="slow", requests=1, seconds=60, models=("acme/slow",))
+MIXED = pool(slots=5, ceiling=5, orders=(*ACME.orders, FAMILY))
+
+
+def asked(limiter: Limiter, *waiters: Waiter) -> list[Granted | Busy | Lost]:
+    return [limiter.acquire(MIXED, each, holder=f"{each.asset_id}:1").answer for each in waiters]
+
+
+def of(model: str, waiters: Sequence[Waiter]) -> list[Waiter]:
+    return [replace(each, model=model) for each in waiters]
+
+
 @pytest.mark.requirement("R04", "R10")
 def test_a_window_of_a_family_of_models_counts_their_orders_alone(limiter: Limiter) -> None:
-    family = Window(name="slow", requests=1, seconds=60, models=("acme/slow",))
-    crowd = pool(slots=5, ceiling=5, orders=(*ACME.orders, family))
-    slow = [replace(each, model="acme/slow") for each in Jobs().scenes(2)]
-    quick = [replace(each, model="acme/quick") for each in Jobs().scenes(2)]
-    told = [limiter.acquire(crowd, each, holder=f"{each.asset_id}:1").answer for each in (*quick, *slow)]
+    quick, slow = of("acme/quick", Jobs().scenes(2)), of("acme/slow", Jobs().scenes(2))
+    told = asked(limiter, *quick, *slow)
     assert [type(each) for each in told] == [Granted, Granted, Granted, Busy]
     held = told[-1]
     assert isinstance(held, Busy)
     assert held.reason is Reason.RATE
     assert 50 < (held.about_seconds or 0) <= 60
+
+
+@pytest.mark.requirement("R04", "R52")
+def test_whoever_makes_something_else_passes_a_family_whose_window_is_full(limiter: Limiter) -> None:
+    jobs = Jobs()
+    slow, quick = of("acme/slow", jobs.scenes(300)), of("acme/quick", jobs.scenes(2))
+    told = asked(limiter, *slow, *quick)
+    assert [type(each) for each in told] == [Granted, *[Busy] * 299, Granted, Granted]
+
+
+@pytest.mark.requirement("R04", "R52")
+def test_in_one_job_too_another_model_passes(limiter: Limiter) -> None:
+    scenes = Jobs().scenes(4)
+    told = asked(limiter, *of("acme/slow", scenes[:3]), *of("acme/quick", scenes[3:]))
+    assert [type(each) for each in told] == [Granted, Busy, Busy, Granted]
+
+
+@pytest.mark.requirement("R04")
+def test_when_the_familys_window_has_room_again_its_head_goes_on(limiter: Limiter, redis: Redis) -> None:
+    slow = of("acme/slow", Jobs().scenes(2))
+    asked(limiter, *slow)
+    redis.delete(f"{PREFIX}window:acme:slow")
+    turn = limiter.turn(MIXED)
+    assert isinstance(turn, Turn)
+    assert turn.heads == (slow[1].asset_id,)
