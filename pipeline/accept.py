@@ -12,11 +12,13 @@ from uuid import UUID, uuid4
 from pipeline.database.jobs import Idempotency, NewAsset, NewJob, NewScene
 from pipeline.domain.asset import State
 from pipeline.domain.document import RETRY_AFTER, job_links
+from pipeline.domain.errors import FieldError
+from pipeline.domain.hosts import is_inner
 from pipeline.domain.job import JobState
 from pipeline.domain.order import Plan, plan
 from pipeline.domain.pictures import CONTEXT, PICTURE, Picture, by_ours, pictures_of
 from pipeline.domain.shot import Ids, Shot, as_kept, needed, taken
-from pipeline.domain.spec import JobSpec, parse_job
+from pipeline.domain.spec import JobSpec, parse_job, refused, shortened
 from pipeline.services import Services
 
 # Jobs that come together are started within this time, not all at once.
@@ -65,11 +67,29 @@ def estimate(services: Services, body: Any) -> dict[str, Any]:
 
 def _planned(services: Services, body: Any) -> tuple[JobSpec, Plan]:
     spec = parse_job(body)
+    if not services.settings.links_to_loopback:
+        _check_links(spec)
     buffer = services.settings.video_generator_duration_buffer
     planned = plan(spec, services.catalogue, duration_buffer=buffer, describer=services.describer)
     for provider in {services.catalogue.model(shot.model).provider for shot in (*planned.shots, *planned.parts)}:
         services.require_account(provider)
     return spec, replace(planned, warnings=(*planned.warnings, *_out_of_reach(services, spec, planned)))
+
+
+def _check_links(spec: JobSpec) -> None:
+    """Refuse at once what we would never fetch; a name that only turns out to lead inside is refused when it does."""
+    message = (
+        "this leads to a machine or a net of its own, from where we fetch nothing: give a link that anybody can follow"
+    )
+    errors = [
+        FieldError(
+            field=each.field, value=shortened(each.link), allowed="a public http:// or https:// link", message=message
+        )
+        for each in pictures_of(spec)
+        if is_inner(each.link)
+    ]
+    if errors:
+        raise refused(errors)
 
 
 def _out_of_reach(services: Services, spec: JobSpec, planned: Plan) -> Iterator[str]:

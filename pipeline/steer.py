@@ -15,9 +15,9 @@ from pipeline.domain.errors import FieldError, NotInThatState, Refusal, Validati
 from pipeline.domain.fit import refusal
 from pipeline.domain.job import FINAL
 from pipeline.domain.order import plan_clip
-from pipeline.domain.pictures import CONTEXT, PICTURE, by_ours, pictures_of
-from pipeline.domain.shot import Shot, as_kept, needed, taken
+from pipeline.domain.shot import Shot
 from pipeline.domain.spec import JobSpec, parse_job, sentence, shortened
+from pipeline.inputs import planned_anew
 from pipeline.services import Services
 
 _Form = TypeVar("_Form", bound=BaseModel)
@@ -183,17 +183,15 @@ def _replanned(services: Services, job: JobRow, clip: ClipRow, changes: Changes)
     spec, shot = _planned(services, {**job.spec, "scenes": scenes, "budget_cents": None}, clip.index)
     account = services.account(services.catalogue.model(shot.model))
     services.require_account(account.provider)
-    ids = services.store.jobs.asset_ids(job.id)
-    pictures = [each for each in pictures_of(spec) if (PICTURE, each.index) in ids]
-    shot = by_ours(shot, pictures, context=(CONTEXT, 0) in ids)
+    row, needs = planned_anew(services, job.id, spec, shot)
     return Replan(
         description=spec.scenes[clip.index].description,
         model=shot.model,
         provider=account.provider,
         account=account.name,
-        needs=needed(shot, ids),
+        needs=needs,
         # What others take from it stays as it was.
-        shot={**as_kept(shot), "inputs": taken(shot, ids), "gives": clip.shot.get("gives", [])},
+        shot={**row, "gives": clip.shot.get("gives", [])},
     )
 
 

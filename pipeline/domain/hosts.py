@@ -3,7 +3,7 @@
 import ipaddress
 from urllib.parse import urlsplit
 
-_OURS = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test")
+_OURS = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
 
 
 def is_inner(url: str) -> bool:

@@ -104,7 +104,7 @@ def compose_input(model: Model, shot: Shot, *, seed: int | None) -> dict[str, An
         *(shape.items() if isinstance(shape, dict) and not shapes.field else [(shapes.field, shape)]),
         (lengths.field, lengths.value(shot.asked_seconds)),
         (resolution.field, shot.resolution or resolution.default),
-        *((given.field, _given(shot, name)) for name, given in model.inputs if given),
+        *((given.field, _given(shot, name, given.max)) for name, given in model.inputs if given),
         (model.voice.field, shot.voice or model.voice.default) if model.voice else (None, None),
         (model.seed_field, seed),
         (model.negative_prompt_field, shot.negative_prompt),
@@ -112,10 +112,10 @@ def compose_input(model: Model, shot: Shot, *, seed: int | None) -> dict[str, An
     return {field: value for field, value in given if field and value is not None}
 
 
-def _given(shot: Shot, name: str) -> Any:
-    """What a shot gives for an input, as JSON; None for nothing."""
+def _given(shot: Shot, name: str, most: int) -> Any:
+    """What a shot gives for an input, as JSON and no more than the model takes; None for nothing."""
     value = getattr(shot, INPUT_FIELDS[name][0])
-    return (list(value) or None) if isinstance(value, tuple) else value
+    return (list(value[:most]) or None) if isinstance(value, tuple) else value
 
 
 def _shot(spec: JobSpec, index: int, scene: SceneSpec, model: Model, buffer: float) -> Shot:

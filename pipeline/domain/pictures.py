@@ -127,6 +127,12 @@ def by_ours(shot: Shot, pictures: Sequence[Picture], *, context: bool) -> Shot:
     return replace(shot, sources=sources, **emptied)
 
 
+def without_pictures(shot: Shot) -> Shot:
+    """The shot without any link to a picture."""
+    fields = (INPUT_FIELDS[name][0] for name in PICTURED)
+    return replace(shot, **{field: () if isinstance(getattr(shot, field), tuple) else None for field in fields})
+
+
 def warnings(spec: JobSpec, shots: Sequence[Shot], models: Sequence[Model], *, described: bool) -> Iterator[str]:
     """What of the reference images does not get to the models, once per model. ``shots`` still have their links."""
     if not spec.reference_images:

@@ -47,7 +47,7 @@ def _text(value: str) -> str:
 
 
 def _web_link(value: str) -> str:
-    allowed = {"allowed": "an http:// or https:// link that the provider can fetch"}
+    allowed = {"allowed": "an http:// or https:// link"}
     try:
         parts = urlsplit(value)
         good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
@@ -134,7 +134,7 @@ class JobSpec(_Form):
     )
     aspect_ratio: Text = Field(default="16:9", max_length=20)
     consistency_context: Text | None = Field(default=None, max_length=8000, description="Said before each scene.")
-    reference_images: WebLinks = Field(default=(), description="Not available yet.")
+    reference_images: WebLinks = Field(default=(), description="Pictures of who and what is to be seen in every scene.")
     scenes: Annotated[tuple[SceneSpec, ...], Field(min_length=1, max_length=MAX_SCENES, strict=False)]
     min_clips: int = Field(
         default_factory=lambda job: min(3, len(job.get("scenes", ()))),
@@ -142,7 +142,9 @@ class JobSpec(_Form):
         description="With so many clips the job counts as (partly) done; 3, or all of fewer scenes.",
     )
     priority: Literal["interactive", "normal", "batch"] = "normal"
-    allow_fallback: bool = Field(default=False, description="Not available yet.")
+    allow_fallback: bool = Field(
+        default=False, description="Let an equivalent model take over while the provider is down or out of credit."
+    )
     budget_cents: int | None = Field(
         default=None, ge=1, le=MAX_BUDGET_CENTS, description="Never begin what would cost more; US cents."
     )

@@ -11,8 +11,9 @@ import imageio_ffmpeg
 import pytest
 import requests
 
-from pipeline import show, steer
+from pipeline import accept, show, steer
 from pipeline.domain.asset import TERMINAL, State
+from pipeline.domain.errors import ValidationFailed
 from pipeline.start import start
 from tests import servers
 from tests.builders import World, world
@@ -131,15 +132,15 @@ def test_a_picture_that_can_not_be_had_fails_its_clip_and_costs_nothing(
     assert len(here.sold()) == 2
 
 
-@pytest.mark.parametrize(
-    "link",
-    [
-        "http://169.254.169.254/latest/meta-data/",
-        "http://10.0.0.1/a.jpg",
-        "https://[fd00:ec2::254]/a.jpg",
-        "http://[::ffff:192.168.0.1]/a.jpg",
-    ],
-)
+INNER = [
+    "http://169.254.169.254/latest/meta-data/",
+    "http://10.0.0.1/a.jpg",
+    "https://[fd00:ec2::254]/a.jpg",
+    "http://[::ffff:192.168.0.1]/a.jpg",
+]
+
+
+@pytest.mark.parametrize("link", INNER)
 def test_a_link_to_an_inner_address_fails_at_once(here: World, link: str) -> None:
     job_id = here.order([scene(image_url=link)])
     [clip] = made(here, job_id)["video_clips"]
@@ -156,11 +157,40 @@ def test_loopback_is_as_private_as_any_unless_the_operator_says_otherwise(
     jpeg: bytes,
 ) -> None:
     with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running) as strict:
-        job_id = strict.order([scene(image_url=web.put("a.jpg", jpeg))])
+        for link in (*INNER, web.put("a.jpg", jpeg), "http://localhost/a.jpg", "http://minio:9000/a.jpg"):
+            with pytest.raises(
+                ValidationFailed, match=r"scenes\.0\.image_url: this leads to a machine or a net of its own"
+            ):
+                strict.order([scene(image_url=link)])
+        # A name is not looked up before it is fetched: what hides behind one is found out then.
+        job_id = strict.order([scene(image_url="http://localhost.studio.example/a.jpg")])
+        [row] = assets(strict, job_id, "picture")
+        strict.query(
+            "update assets set shot = jsonb_set(shot, '{link}', to_jsonb(cast(:link as text))) where id = :id",
+            id=row["id"],
+            link=web.put("a.jpg", jpeg),
+        )
         [clip] = made(strict, job_id)["video_clips"]
         assert clip["state"] == State.FAILED
         assert web.asked == []
         assert strict.sold() == []
+
+
+def test_a_real_provider_that_can_not_reach_our_store_is_told_of_beforehand(
+    database_url: str, s3: servers.ObjectStore
+) -> None:
+    real = {"replicate_base_url": "https://api.replicate.com"}
+    body = {"model": FAST, "scenes": [scene(image_url="https://cdn.example/a.jpg"), scene()]}
+    with world(database_url, s3=s3, **real) as hidden:
+        warnings = accept.estimate(hidden.services, body)["warnings"]
+        assert any(
+            each.startswith("replicate can't fetch pictures from this installation's store") for each in warnings
+        )
+        assert not any(
+            "S3_PUBLIC" in each for each in accept.estimate(hidden.services, {**body, "scenes": [scene()]})["warnings"]
+        )
+    with world(database_url, s3=s3, **real, s3_public_endpoint_url="https://files.studio.example") as reached:
+        assert not any("S3_PUBLIC" in each for each in accept.estimate(reached.services, body)["warnings"])
 
 
 @pytest.mark.requirement("R45")
