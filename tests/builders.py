@@ -259,12 +259,11 @@ def world(
     valkey_url: str = f"redis://{NOWHERE}/0",
     s3: servers.ObjectStore | None = None,
     simulator: servers.Simulator | None = None,
-    audited: bool = True,
     **more: Any,
 ) -> Iterator[World]:
     """Services on these servers; what is not given is away. ``more`` are settings.
 
-    In the end the simulator's ledger has to be ours, unless the test itself writes in our tables what never was.
+    In the end the simulator's ledger has to be ours.
     """
     carrier = KeepingCarrier()
     services = build(_settings(database_url, valkey_url, s3, simulator, more), carrier)
@@ -277,7 +276,7 @@ def world(
     try:
         built = World(services, carrier, owner(services.store, "studio"), lines["replicate"], simulator)
         yield built
-        if simulator and audited:
+        if simulator:
             audit(built)
     finally:
         services.close()
