@@ -8,9 +8,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 20.0
 
 
-def eventually(question: Callable[[], bool]) -> None:
+def eventually(question: Callable[[], bool], *, patience_seconds: float = PATIENCE_SECONDS) -> None:
     """Wait for something that must come true."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    give_up_at = time.monotonic() + patience_seconds
     while not question():
         assert time.monotonic() < give_up_at, "it never came true"
         time.sleep(0.05)
