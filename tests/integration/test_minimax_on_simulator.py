@@ -351,3 +351,48 @@ def test_a_scene_is_drawn_filmed_and_spoken_by_minimax_alone(parts: Parts) -> No
         [clip] = [line for line in here.sold() if line["model"] == "MiniMax-Hailuo-2.3"]
         assert clip["input"]["first_frame_image"].startswith("http")
         assert all(here.ledger(asset["id"]) == [(1, "reserve"), (1, "commit")] for asset in made)
+
+
+@pytest.mark.requirement("R04", "R10", "R60")
+def test_the_sixth_clip_of_a_minute_waits_here_and_is_never_refused_there(parts: Parts) -> None:
+    with parts.world() as here:
+        clips = here.ids(here.order([{"description": "a lighthouse [[sim: stall]]"}] * 6, model=HAILUO))
+        other = here.ids(here.order([{"description": "a harbour [[sim: stall]]"}], model=H3))
+        for asset_id in (*clips[:5], *other):
+            here.until(asset_id, State.RENDERING)
+        here.step(clips[5])
+        assert here.state(clips[5]) is State.WAITING
+        assert here.row(clips[5])["waiting"]["reason"] == "rate"
+        assert (here.stats()["creates"], here.stats()["rate_limited"]) == (6, 0)
+
+
+@pytest.mark.requirement("R10")
+@pytest.mark.parametrize("model", [HAILUO, H3])
+def test_one_refusal_for_the_rate_pauses_the_account_and_uses_no_attempt_up(parts: Parts, model: str) -> None:
+    with parts.world() as here:
+        here.arm("create=429")
+        clips = here.ids(here.order([{"description": "a lighthouse"}] * 4, model=model))
+        for asset_id in clips:
+            here.step(asset_id)
+        assert here.stats()["creates"] == 1
+        assert {here.row(each)["tries"] for each in clips} == {0}
+        assert {here.row(each)["waiting"]["reason"] for each in clips} == {"blocked"}
+
+
+@pytest.mark.requirement("R24")
+@pytest.mark.parametrize("model", [HAILUO, H3])
+def test_one_list_answers_for_all_of_h3_and_hailuo_is_asked_singly(parts: Parts, model: str) -> None:
+    with parts.world() as here:
+        clips = here.ids(here.order([{"description": "a lighthouse"}] * 3, model=model))
+        for asset_id in clips:
+            here.until(asset_id, State.RENDERING)
+        eventually(lambda: all(line["completed_at"] for line in here.sold()))
+        before = here.stats()
+        here.step(clips[0])
+        if model == HAILUO:
+            assert here.stats()["lists"] == before["lists"] == 0
+            return
+        assert here.stats()["lists"] == before["lists"] + 1
+        for asset_id in clips:
+            here.until(asset_id)
+        assert here.stats()["gets"] == before["gets"], "the others' ends were in their inbox"
