@@ -1,7 +1,9 @@
 """The catalogue over HTTP: what can be asked for, and what it would cost."""
 
+from typing import Any
+
 from flask import Response, jsonify
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from api import schemas
 from api.auth import Policy, allow
@@ -17,6 +19,12 @@ models = schemas.documented(
 )
 
 
+class Models(BaseModel):
+    """Rows of the catalogue."""
+
+    models: list[dict[str, Any]]
+
+
 class ModelsQuery(Query):
     """What the models have to be able to do, all in one and the same mode."""
 
@@ -26,7 +34,7 @@ class ModelsQuery(Query):
     duration: float | None = Field(default=None, gt=0, description="A clip of so many seconds.")
 
 
-@models.get("/models", responses={200: schemas.Models})
+@models.get("/models", responses={200: Models})
 @allow(Policy.KEY)
 def list_models(query: ModelsQuery) -> Response:
     """The models that can do all of what is asked."""

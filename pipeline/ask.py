@@ -10,6 +10,7 @@ from pipeline.domain.attempt import Attempt, Prediction
 from pipeline.domain.errors import DailiesError
 from pipeline.domain.hold import Hold
 from pipeline.domain.pictures import PICTURE
+from pipeline.fallback import rerouted
 from pipeline.fetch import fetch
 from pipeline.heed import asked, ordered, paused
 from pipeline.look import look
@@ -29,10 +30,11 @@ def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
     match hold.asset.state:
         case State.WAITING:
             # A result of the last attempt that comes late is kept: it was paid for.
-            return news if isinstance(news, Finished) else Withdrawn() if hold.cancelled else admit(services, hold)
+            return news if isinstance(news, Finished) else _wanted(services, hold)
         case State.SUBMITTING:
             # An intent that was found and not made just now may have been sent: it is never sent again.
-            return _submit(services, hold, _attempt(hold)) if fresh else Unknown(message="the worker died on the way")
+            sent = _submit(services, hold, _attempt(hold)) if fresh else Unknown(message="the worker died on the way")
+            return rerouted(services, hold, sent)
         case State.UNCERTAIN:
             if not news and hold.cancelled and hold.asset.waiting == Waiting(reason=Reason.NEEDS_PERSON):
                 return Withdrawn()
@@ -52,6 +54,11 @@ def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
             return paused(services, hold, fetch(services, hold, _attempt(hold)))
         case _:
             raise DailiesError(f"a step claimed an asset that is {hold.asset.state}")
+
+
+def _wanted(services: Services, hold: Hold) -> Answer:
+    """A place in line, or an end of waiting."""
+    return Withdrawn() if hold.cancelled else rerouted(services, hold, admit(services, hold))
 
 
 def _submit(services: Services, hold: Hold, attempt: Attempt) -> Answer:

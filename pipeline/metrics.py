@@ -14,6 +14,9 @@ BREAKER_OPENINGS = Counter(
 BREAKER_PROBES = Counter(
     "dailies_breaker_probes", "Free calls that asked whether a model is well again.", ["account", "model", "verdict"]
 )
+FALLBACKS = Counter(
+    "dailies_fallbacks", "Clips that went to an equivalent model, by what they left and why.", ["provider", "reason"]
+)
 LESSONS = Counter(
     "dailies_lessons", "Times an account's limit was learned anew, by what taught it.", ["account", "why"]
 )

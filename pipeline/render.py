@@ -6,7 +6,7 @@ came of it behind the fence, and says how long until somebody should look again.
 
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -15,12 +15,12 @@ from uuid import UUID
 
 from pipeline import logs, metrics
 from pipeline.ask import ask
-from pipeline.domain.answers import Accepted, Answer, Finished, Granted, Refused, Silent, Stored, Unknown
+from pipeline.domain.answers import Accepted, Answer, Finished, Granted, Refused, Rerouted, Silent, Stored, Unknown
 from pipeline.domain.asset import TERMINAL, UNDER_WAY, Decision, State
 from pipeline.domain.attempt import NewAttempt, attempt_id, consequence, stored_values
 from pipeline.domain.decide import NOW, decide
 from pipeline.domain.errors import StaleClaim, Unavailable
-from pipeline.domain.events import ClipRef, Event, EventType, changes
+from pipeline.domain.events import ClipRef, Event, EventType, changes, clip_rerouted
 from pipeline.domain.hold import Change, Hold, NotClaimed
 from pipeline.domain.job import Status
 from pipeline.domain.needs import AT_ONCE
@@ -119,7 +119,7 @@ def _move(services: Services, hold: Hold, left: _Aftermath, *, fresh: bool) -> t
         answer = ask(services, hold, fresh=fresh)
     decision = _jittered(decide(before.asset, answer, policy, services.now()))
     home = decision.asset.state is State.FETCHING and before.asset.state is not State.FETCHING
-    keep = CLAIM if decision.wait == NOW and not home else None
+    keep = CLAIM if decision.wait == NOW and not home and not isinstance(answer, Rerouted) else None
     try:
         hold, events, woken = services.store.steps.apply(hold, _change(services, before, answer, decision), keep=keep)
     except StaleClaim:
@@ -133,6 +133,10 @@ def _move(services: Services, hold: Hold, left: _Aftermath, *, fresh: bool) -> t
     if home:
         # The slot is free and others wait for this worker; whoever fetches takes it from here.
         services.carrier.members([replace(hold.member, fetching=True)])
+        return hold, answer, _DROP
+    if isinstance(answer, Rerouted):
+        # Whoever works for that provider goes on; this worker may not have its key.
+        services.carrier.members([replace(hold.member, provider=answer.provider)])
         return hold, answer, _DROP
     if decision.wait == NOW:
         return hold, answer, None
@@ -155,16 +159,9 @@ def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) 
         decision=decision,
         begin=_begin(services, hold, decision, answer.account) if isinstance(answer, Granted) else None,
         attempt=attempt,
-        result=_result(stored) if stored else None,
+        result=_result(stored) if stored else _redirected(answer),
         picture=stored.picture if stored else None,
-        events=changes(
-            clip,
-            hold.asset,
-            decision.asset,
-            key=stored.key if stored else None,
-            duration_seconds=stored.duration_seconds if stored else None,
-            thumbnail_key=stored.picture.key if stored and stored.picture else None,
-        ),
+        events=_told(clip, hold, answer, decision, stored),
         read=read,
     )
 
@@ -195,10 +192,34 @@ def _result(stored: Stored) -> dict[str, object]:
     return {**stored_values(stored), "words": stored.words}
 
 
+def _told(clip: ClipRef, hold: Hold, answer: Answer, decision: Decision, stored: Stored | None) -> Sequence[Event]:
+    """What watchers hear of this move."""
+    if isinstance(answer, Rerouted):
+        return (*changes(clip, hold.asset, decision.asset), clip_rerouted(clip, hold.model, answer))
+    return changes(
+        clip,
+        hold.asset,
+        decision.asset,
+        key=stored.key if stored else None,
+        duration_seconds=stored.duration_seconds if stored else None,
+        thumbnail_key=stored.picture.key if stored and stored.picture else None,
+    )
+
+
+def _redirected(answer: Answer) -> dict[str, object] | None:
+    """What a clip is asked for from now on; the attempt that it leaves behind is none of its any more."""
+    if not isinstance(answer, Rerouted):
+        return None
+    place = {"model": answer.model, "provider": answer.provider, "account": answer.account}
+    return {**place, "shot": answer.shot, "attempt_id": None}
+
+
 def _follow_up(services: Services, before: Hold, after: Hold, answer: Answer, left: _Aftermath) -> None:
     """What follows a commit: the slot goes to the next in line, media work that is left begins."""
     with _courtesy():
         left.heir = moved_on(services, before, after, answer) or left.heir
+        if isinstance(answer, Rerouted):
+            turn(services, before.provider, leave=[before.asset_id])
         if after.asset.state is State.FAILED and isinstance(answer, Refused | Silent | Unknown):
             _LOG.warning("clip.failed", model=before.model, failure=after.asset.failure, takes=after.asset.takes)
         if isinstance(answer, Stored) and not answer.picture and before.kind == "video":

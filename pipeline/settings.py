@@ -58,6 +58,7 @@ class Settings:
     public_url: str = ""
     video_generator_duration_buffer: float = 1.25
     clip_max_attempts: int = 3
+    fallback_price_factor: float = 1.5
     settle_absent_after_seconds: float = 0.0
     ask_person_after_seconds: float = 3600.0
     sweep_seconds: float = 5.0

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pipeline.domain.answers import Rerouted
 from pipeline.domain.asset import Asset, State
 from pipeline.domain.job import status_of
 
@@ -22,6 +23,7 @@ class EventType(StrEnum):
     VIDEO_COMPLETE = "video_complete"
     VIDEO_FAILED = "video_failed"
     CLIP_WAITING = "clip_waiting"
+    CLIP_REROUTED = "clip_rerouted"
     LINE_MOVED = "line_moved"
     THUMBNAIL_READY = "thumbnail_ready"
     ASSET_PROGRESS = "asset_progress"
@@ -92,6 +94,12 @@ def _beside(part: ClipRef, after: Asset, key: str | None) -> Event:
 def thumbnail_ready(clip: ClipRef, key: str) -> Event:
     """A finished clip has its thumbnail."""
     return _event(EventType.THUMBNAIL_READY, clip, {"thumbnail_key": key})
+
+
+def clip_rerouted(clip: ClipRef, left: str, answer: Rerouted) -> Event:
+    """A clip goes to another model; ``left`` is the one that could not."""
+    about = {"from_model": left, "model": answer.model, "provider": answer.provider, "reason": answer.reason}
+    return _event(EventType.CLIP_REROUTED, clip, about)
 
 
 def present(

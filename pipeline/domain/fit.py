@@ -95,7 +95,7 @@ def problem(kind: type[Refusal], field: str, value: Any, allowed: Any, message: 
 
 def not_yet(spec: JobSpec) -> Iterator[Problem]:
     """Parts of the contract that are kept but not done yet: refused, never silently ignored."""
-    yield from _set_too_early("", spec, {"webhook_url": None, "allow_fallback": False})
+    yield from _set_too_early("", spec, {"webhook_url": None})
 
 
 def _set_too_early(place: str, form: JobSpec | SceneSpec, unset: dict[str, Any]) -> Iterator[Problem]:

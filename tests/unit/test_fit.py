@@ -236,7 +236,6 @@ def test_a_retired_model_is_refused_with_others_that_do_the_same() -> None:
     ("scene", "job", "field"),
     [
         ({}, {"webhook_url": "https://me.example/hook"}, "webhook_url"),
-        ({}, {"allow_fallback": True}, "allow_fallback"),
     ],
 )
 def test_what_is_not_available_yet_is_refused_and_not_ignored(

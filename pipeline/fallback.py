@@ -1,0 +1,111 @@
+"""When a clip's provider is down or has no credit, an equivalent model elsewhere takes over, if its job allows it.
+
+Never while a prediction of the clip may still finish: only a clip in line, or one whose order was refused just now, can
+go; one that was in doubt before stays, because what was bought for it may yet turn up.
+"""
+
+from typing import Any
+
+from pipeline import logs, metrics
+from pipeline.domain.answers import Answer, Busy, Reason, Refused, Rerouted
+from pipeline.domain.asset import State
+from pipeline.domain.choice import Choice, Like, Search, choose
+from pipeline.domain.document import ClipRow, JobRow, stamp
+from pipeline.domain.hold import Hold
+from pipeline.domain.model import Model
+from pipeline.domain.shot import as_kept
+from pipeline.domain.spec import JobSpec, parse_job
+from pipeline.market import failing, standings
+from pipeline.services import Services
+
+FAILING = "failing"
+# No order will go through before somebody has paid or put the key right.
+_HOPELESS = frozenset({"no_credit", "not_authorised"})
+# Orders were stopped, and half a minute later the provider still failed, or failed again.
+_DOWN_AFTER_OPENINGS = 2
+# What these will cost is not in the ledger as spent yet.
+_UNPAID = frozenset({State.WAITING, State.SUBMITTING, State.UNCERTAIN})
+_LOG = logs.get(__name__)
+
+
+def rerouted(services: Services, hold: Hold, answer: Answer) -> Answer:
+    """The same answer, or in its place that another model takes over."""
+    reason = _reason(services, hold, answer)
+    if reason is None or hold.kind != "video" or _was_in_doubt(hold):
+        return answer
+    job = services.store.jobs.read(hold.member.job_id)
+    if job is None or not job.spec.get("allow_fallback"):
+        return answer
+    picked = _equivalent(services, hold, job).picked
+    if picked is None or picked.failing:
+        _LOG.info("clip.no_fallback", model=hold.model, reason=reason)
+        return answer
+    _LOG.warning("clip.rerouted", model=hold.model, to=picked.model.key, reason=reason)
+    metrics.FALLBACKS.labels(provider=hold.provider, reason=reason).inc()
+    fell = {"model": hold.model, "reason": reason, "at": stamp(services.now())}
+    return Rerouted(
+        model=picked.model.key,
+        provider=picked.model.provider,
+        account=services.account(picked.model).name,
+        # What it takes from others, and they from it, stays as it was.
+        shot={**hold.shot, **as_kept(picked.shot), "fell_back_from": [*_falls(hold), fell]},
+        reason=reason,
+        refused=answer if isinstance(answer, Refused) else None,
+    )
+
+
+def _reason(services: Services, hold: Hold, answer: Answer) -> str | None:
+    """Why the clip should go elsewhere; None while its model may be waited for."""
+    if isinstance(answer, Refused):
+        return answer.code if answer.code in _HOPELESS else None
+    if not isinstance(answer, Busy) or answer.reason is not Reason.BREAKER:
+        return None
+    return FAILING if failing(services, hold.provider).get(hold.model, 0) >= _DOWN_AFTER_OPENINGS else None
+
+
+def _was_in_doubt(hold: Hold) -> bool:
+    """Whether the last attempt was given up because nobody could find it."""
+    return hold.asset.failure is not None and hold.asset.failure.code == "absent"
+
+
+def _falls(hold: Hold) -> list[dict[str, Any]]:
+    return list(hold.shot.get("fell_back_from") or ())
+
+
+def _equivalent(services: Services, hold: Hold, job: JobRow) -> Choice:
+    """The model that comes nearest, at a provider that the clip was not at yet, for what may still be spent."""
+    clips = services.store.jobs.clips(job.id)[job.id]
+    asked = services.catalogue.models.get(hold.model)
+    left = {fall["model"].partition("/")[0] for fall in _falls(hold)} | {hold.provider}
+    price_cents = int(hold.shot["estimate_cents"])
+
+    def elsewhere(model: Model) -> bool:
+        return model.provider not in left
+
+    search = Search(
+        spec=_spec(job, hold, clips),
+        index=hold.index,
+        duration_buffer=services.settings.video_generator_duration_buffer,
+        wanted=elsewhere,
+        most_cents=_most_cents(services, job, clips, price_cents),
+        like=Like(model=asked, estimate_cents=price_cents) if asked else None,
+    )
+    return choose(search, services.catalogue, standings(services))
+
+
+def _spec(job: JobRow, hold: Hold, clips: list[ClipRow]) -> JobSpec:
+    """The job as it was ordered, with the scene as it is now; a seed means nothing to another model."""
+    scenes = [dict(scene) for scene in job.spec["scenes"]]
+    description = next(clip.description for clip in clips if clip.id == hold.asset_id)
+    scenes[hold.index] |= {"description": description, "seed": None}
+    return parse_job({**job.spec, "scenes": scenes})
+
+
+def _most_cents(services: Services, job: JobRow, clips: list[ClipRow], price_cents: int) -> int:
+    """So much above the price that was agreed to, and never above what the job may still cost."""
+    most = int(price_cents * services.settings.fallback_price_factor)
+    budget_cents = job.spec.get("budget_cents")
+    if budget_cents is None:
+        return most
+    planned = sum(int(clip.shot["estimate_cents"]) for clip in clips if clip.state in _UNPAID)
+    return min(most, budget_cents - job.actual_cents - planned + price_cents)
