@@ -7,8 +7,8 @@ A new provider needs its adapter, its catalogue file and its dialect, and then a
 The keys, addresses, hosts and busy signs come from the catalogue and the stack's environment, as in production; orders
 are composed from the catalogue's row. ``scene`` is added where the model needs more than words. Say what the provider
 lacks, and never leave a test out in another way: ``cancels=False`` where nothing can be stopped, ``signed=False``
-where webhooks bear no signature, ``finds="never"`` where no list shows what was bought; whether it calls webhooks at
-all is the catalogue's ``reports``.
+where webhooks bear no signature, ``finds="never"`` where no list shows what was bought, ``"absence"`` where one shows
+it without its input; whether it calls webhooks at all is the catalogue's ``reports``.
 
 The dialect has to understand these words of the control port: ``create=429`` (its own "not now", with the wait that
 ``retry_after`` names where it can say one), ``create=402``, ``create=drop-after``, ``500-after``, ``503-after``,
@@ -44,9 +44,9 @@ from pipeline.settings import Settings
 from tests import servers
 from tests.builders import world
 from tests.integration.simulator_process import eventually
+from tests.ways_to_order import order_of, ways_to_order
 
 CATALOGUE = load(catalogue_texts(""))
-PICTURE = "https://pictures.example/keyframe.png"
 MAX_BYTES = 50_000_000
 
 
@@ -59,7 +59,8 @@ class Case:
     scene: Mapping[str, Any] = field(default_factory=dict)
     cancels: bool = True
     signed: bool = True
-    finds: Literal["at once", "when finished", "never"] = "at once"
+    finds: Literal["at once", "when finished", "absence", "never"] = "at once"
+    api: str = ""  #: which of a provider's, where it has two that differ
 
     @property
     def row(self) -> Model:
@@ -68,6 +69,11 @@ class Case:
     @property
     def provider(self) -> str:
         return self.row.provider
+
+    @property
+    def name(self) -> str:
+        """What the case is called: as its provider, and its API where there are two."""
+        return f"{self.provider}.{self.api}" if self.api else self.provider
 
     @property
     def reports(self) -> bool:
@@ -93,8 +99,8 @@ CASES = (
     Case(model="replicate/seedance-1-pro-fast", bad={"duration": 999}),
     Case(model="hypereal/kling-3-std", bad={"duration": 999}, cancels=False, signed=False, finds="never"),
     Case(model="runway/gen4.5", bad={"duration": 999}, finds="never"),
-    Case(model="minimax/hailuo-2.3", bad={"duration": 999}, cancels=False, signed=False, finds="never"),
-    Case(model="minimax/h3", bad={"duration": 999}, cancels=False, signed=False),
+    Case(model="minimax/hailuo-2.3", bad={"duration": 999}, cancels=False, signed=False, finds="never", api="v1"),
+    Case(model="minimax/h3", bad={"duration": 999}, cancels=False, signed=False, finds="absence", api="v2"),
     Case(model="kling/kling-v2.5-turbo", bad={"duration": 999}, cancels=False),
     Case(model="bfl/flux-3-video", bad={"duration": 999}, cancels=False, finds="never"),
 )
@@ -112,7 +118,7 @@ def simulator(running: servers.Simulator) -> servers.Simulator:
     return running
 
 
-@pytest.fixture(params=[pytest.param(case, id=case.provider) for case in CASES])
+@pytest.fixture(params=[pytest.param(case, id=case.name) for case in CASES])
 def case(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
     return found
@@ -125,8 +131,13 @@ def adapter(case: Case, simulator: servers.Simulator) -> Provider:
 
 def built(case: Case, environment: Mapping[str, str]) -> Provider:
     """The adapter as the services build it from this environment."""
+    return adapter_of(case.provider, environment)
+
+
+def adapter_of(provider: str, environment: Mapping[str, str]) -> Provider:
+    """The adapter of a provider's main account."""
     own = accounts.told(Settings(environment=environment), CATALOGUE)
-    return accounts.adapters(own, CATALOGUE)[CATALOGUE.accounts[case.provider].name]
+    return accounts.adapters(own, CATALOGUE)[CATALOGUE.accounts[provider].name]
 
 
 def webhook_secret(case: Case, adapter: Provider, environment: Mapping[str, str]) -> str:
@@ -239,7 +250,8 @@ def test_an_order_whose_answer_was_lost_is_unknown_and_never_sent_again(
     found = adapter.find(order, since)
     assert isinstance(found, Found)
     assert [each.prediction_id for each in found.predictions] == ([] if case.finds == "never" else [line["id"]])
-    assert found.complete == (case.finds == "at once")
+    assert found.complete == (case.finds in {"at once", "absence"})
+    assert found.certain == (case.finds != "absence")
 
 
 @pytest.mark.requirement("R56")
@@ -292,6 +304,23 @@ def test_a_failure_says_whether_another_attempt_can_cure_it(
     answer = ended(adapter, bought(adapter, case.order()))
     assert isinstance(answer, Refused)
     assert (answer.code, answer.retryable) == (code, code == "provider_error")
+
+
+@pytest.mark.requirement("R40", "R59")
+@pytest.mark.parametrize("provider", sorted({case.provider for case in CASES}))
+def test_every_way_to_order_a_clip_is_taken(provider: str, simulator: servers.Simulator) -> None:
+    adapter, refused = adapter_of(provider, simulator.environment), {}
+    arm(simulator, "stall")
+    for row in CATALOGUE.find(provider=provider, kind="video"):
+        for shot in ways_to_order(row):
+            answer = adapter.submit(order_of(row, shot))
+            if isinstance(answer, Busy):
+                requests.post(f"{simulator.url}/_sim/reset", timeout=5).raise_for_status()
+                arm(simulator, "stall")
+                answer = adapter.submit(order_of(row, shot))
+            if not isinstance(answer, Accepted):
+                refused[row.slug, shot.mode, shot.aspect_ratio, shot.asked_seconds, shot.resolution] = answer
+    assert refused == {}
 
 
 class Inbox(ThreadingHTTPServer):
