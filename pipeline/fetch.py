@@ -142,6 +142,9 @@ def _dead_link(services: Services, hold: Hold, attempt: Attempt, dead: Refused) 
     """A link that expired may have a fresh sibling: the prediction is asked once more before it counts as lost."""
     if attempt.prediction is None:
         return dead
+    if held := services.limiter.ask(services.pool(hold.provider), hold.account):
+        # It keeps within the account's window like any other look.
+        return Busy(reason=Reason.RETRY, wait_seconds=held.wait_seconds)
     answer = services.provider(hold.account).status(attempt.prediction)
     if isinstance(answer, Refused):
         return answer

@@ -144,3 +144,13 @@ def test_a_lost_order_holds_the_only_slot_until_its_time_is_over_and_then_counts
     assert (row["state"], row["failure"]["code"]) == (State.FAILED, "maybe_spent")
     assert here.until(other)["state"] == State.DONE
     assert len(here.sold()) == 2
+
+
+@pytest.mark.requirement("R11", "R63")
+def test_a_look_for_a_fresh_link_waits_for_the_account_like_any_other(here: World) -> None:
+    [asset_id] = here.ids(here.order([scene("[[sim: output=expired]]")], model=MODEL))
+    here.until(asset_id, State.FETCHING)
+    here.services.limiter.block("hypereal", "hypereal", 600)
+    before = here.stats()["gets"]
+    here.step(asset_id)
+    assert (here.stats()["gets"], here.state(asset_id)) == (before, State.FETCHING)
