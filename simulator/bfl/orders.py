@@ -1,5 +1,6 @@
 """Reads an order the way Black Forest Labs do: strictly, flat, sizes in steps."""
 
+import re
 from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Any
@@ -43,7 +44,9 @@ def read(models: Models, name: str, body: Any) -> tuple[Model, dict[str, Any]]:
 
 
 def _field(place: str, description: str) -> str:
-    return place.removeprefix("input").removeprefix(".") or description.removesuffix(" is required")
+    """The field of a complaint; one that lacks, or that nobody knows, stands in the words alone."""
+    named = re.fullmatch(r"(?:Additional property )?(\S+) is (?:required|not allowed)", description)
+    return named[1] if named else place.removeprefix("input.")
 
 
 def _sizes(name: str, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
