@@ -37,7 +37,12 @@ def _signature(case: Case) -> str:
 
 
 def _settle(case: Case) -> str:
-    words = {"at once": "", "when finished": "it lists what has ended", "never": "only a webhook can tell, or a person"}
+    words = {
+        "at once": "",
+        "when finished": "it lists what has ended",
+        "absence": "its list shows no inputs: it proves that an order did not arrive, and only a webhook that it did",
+        "never": "only a webhook can tell, or a person",
+    }
     return words[case.finds]
 
 
@@ -93,12 +98,13 @@ def outcomes(report: Path) -> dict[str, list[str]]:
 
 def page(ran: Mapping[str, list[str]]) -> str:
     """The page for these outcomes."""
-    cases = {case.provider: case for case in CASES}
+    cases = {case.name: case for case in CASES}
     rows = [
         _row(asked, [_cell(case, lacks, test, ran) for case in cases.values()], f"`{test}`")
         for asked, (lacks, test) in ASKED.items()
     ]
-    rows.append(_row("official client", [_client(name, ran) for name in cases], "the tests of each client"))
+    clients = [_client(case.provider, ran) for case in cases.values()]
+    rows.append(_row("official client", clients, "the tests of each client"))
     head = [_row("", list(cases), "shown by"), _row("---", ["---"] * len(cases), "---")]
     return "\n".join([INTRODUCTION.format(contract=CONTRACT), *head, *rows, "", *facts(), ""])
 
@@ -113,13 +119,13 @@ def facts() -> list[str]:
     for name, account in sorted(CATALOGUE.accounts.items()):
         models = [model for model in CATALOGUE.models.values() if model.provider == name]
         kinds = Counter(model.kind for model in models)
-        window = account.windows["create"]
+        windows = {"": account.windows["create"], **account.families}
         lines.append(
             _row(
                 name,
                 [str(kinds[kind]) for kind in ("video", "image", "audio", "text")],
                 str(account.max_in_flight),
-                f"{window.requests} in {window.seconds:g} s",
+                ", ".join(f"{whose} {each.requests} in {each.seconds:g} s".strip() for whose, each in windows.items()),
                 "yes" if account.reports else "no",
                 f"{sum(model.price.verified for model in models)} of {len(models)}",
             )
@@ -129,7 +135,7 @@ def facts() -> list[str]:
 
 def _cell(case: Case, lacks: Callable[[Case], str], test: str, ran: Mapping[str, list[str]]) -> str:
     told = {
-        each for name, all_ in ran.items() for each in all_ if f"::{test}[" in name and case.provider in _words(name)
+        each for name, all_ in ran.items() for each in all_ if f"::{test}[" in name and case.name in _words(name)
     }
     if told & {"failure", "error"}:
         return "**failed**"

@@ -44,9 +44,9 @@ from pipeline.settings import Settings
 from tests import servers
 from tests.builders import world
 from tests.integration.simulator_process import eventually
-from tests.ways_to_order import order_of, ways_to_order
 
 CATALOGUE = load(catalogue_texts(""))
+PICTURE = "https://pictures.example/keyframe.png"
 MAX_BYTES = 50_000_000
 
 
@@ -131,13 +131,8 @@ def adapter(case: Case, simulator: servers.Simulator) -> Provider:
 
 def built(case: Case, environment: Mapping[str, str]) -> Provider:
     """The adapter as the services build it from this environment."""
-    return adapter_of(case.provider, environment)
-
-
-def adapter_of(provider: str, environment: Mapping[str, str]) -> Provider:
-    """The adapter of a provider's main account."""
     own = accounts.told(Settings(environment=environment), CATALOGUE)
-    return accounts.adapters(own, CATALOGUE)[CATALOGUE.accounts[provider].name]
+    return accounts.adapters(own, CATALOGUE)[CATALOGUE.accounts[case.provider].name]
 
 
 def webhook_secret(case: Case, adapter: Provider, environment: Mapping[str, str]) -> str:
@@ -304,23 +299,6 @@ def test_a_failure_says_whether_another_attempt_can_cure_it(
     answer = ended(adapter, bought(adapter, case.order()))
     assert isinstance(answer, Refused)
     assert (answer.code, answer.retryable) == (code, code == "provider_error")
-
-
-@pytest.mark.requirement("R40", "R59")
-@pytest.mark.parametrize("provider", sorted({case.provider for case in CASES}))
-def test_every_way_to_order_a_clip_is_taken(provider: str, simulator: servers.Simulator) -> None:
-    adapter, refused = adapter_of(provider, simulator.environment), {}
-    arm(simulator, "stall")
-    for row in CATALOGUE.find(provider=provider, kind="video"):
-        for shot in ways_to_order(row):
-            answer = adapter.submit(order_of(row, shot))
-            if isinstance(answer, Busy):
-                requests.post(f"{simulator.url}/_sim/reset", timeout=5).raise_for_status()
-                arm(simulator, "stall")
-                answer = adapter.submit(order_of(row, shot))
-            if not isinstance(answer, Accepted):
-                refused[row.slug, shot.mode, shot.aspect_ratio, shot.asked_seconds, shot.resolution] = answer
-    assert refused == {}
 
 
 class Inbox(ThreadingHTTPServer):
