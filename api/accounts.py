@@ -3,12 +3,12 @@
 from flask import Response, jsonify
 from pydantic import BaseModel, Field
 
-from api import schemas
+from api import documented
 from api.auth import Policy, allow, caller
 from api.context import services
 from pipeline import standing
 
-accounts = schemas.documented(
+accounts = documented.blueprint(
     "accounts", __name__, url_prefix="/v1/accounts", about="What may be asked of each provider, and who holds it."
 )
 

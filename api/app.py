@@ -8,7 +8,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from flask_openapi3.types import SecuritySchemesDict
 
-from api import auth, context, headers, live, problems, schemas, single
+from api import auth, context, documented, headers, live, problems, schemas, single
 from api.accounts import accounts
 from api.bodies import MAX_BODY_BYTES
 from api.forms import refuse
@@ -58,11 +58,11 @@ def create_app(services: Services, *, message_queue: str | None = None, async_mo
     problems.install(app)
     app.after_request(_end)
     headers.install(app, files_url=settings.s3_public_endpoint_url or settings.s3_endpoint_url)
-    for documented in (jobs, stream, models, accounts, single.routes(services.catalogue)):
-        app.register_api(documented)
+    for shown in (jobs, stream, models, accounts, single.routes(services.catalogue)):
+        app.register_api(shown)
     for plain in (webhooks, health, reference, pages):
         app.register_blueprint(plain)
-    app.components_schemas.update(schemas.bodies())
+    app.components_schemas.update(documented.bodies())
     live.install(app, message_queue=message_queue, async_mode=async_mode)
     return app
 

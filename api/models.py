@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response, jsonify
 from pydantic import BaseModel, Field
 
-from api import schemas
+from api import documented, schemas
 from api.auth import Policy, allow
 from api.bodies import json_body
 from api.context import services
@@ -14,7 +14,7 @@ from pipeline.accept import estimate
 from pipeline.domain.rows import Mode
 from pipeline.domain.spec import JobSpec
 
-models = schemas.documented(
+models = documented.blueprint(
     "models", __name__, url_prefix="/v1", about="What can be asked for, and what it would cost."
 )
 
@@ -44,7 +44,7 @@ def list_models(query: ModelsQuery) -> Response:
     return jsonify({"models": [model.document() for model in found]})
 
 
-@models.post("/estimate", responses={200: schemas.Priced}, openapi_extensions=schemas.body(JobSpec))
+@models.post("/estimate", responses={200: schemas.Priced}, openapi_extensions=documented.body(JobSpec))
 @allow(Policy.KEY)
 def estimate_job() -> Response:
     """The price of a job, and what to know before paying; nothing is stored."""

@@ -10,7 +10,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel
 from werkzeug.http import http_date
 
-from api import schemas
+from api import documented, schemas
 from api.auth import Policy, allow, caller
 from api.bodies import json_body
 from api.context import services
@@ -96,9 +96,9 @@ class TaskQuery(Query):
 
 def routes(catalogue: Catalogue) -> APIBlueprint:
     """A route for every path of the catalogue's rows, and those that tell how an order stands."""
-    found = schemas.documented("single", __name__, url_prefix="/api", about=_ABOUT)
+    found = documented.blueprint("single", __name__, url_prefix="/api", about=_ABOUT)
     for path, (model, mode) in catalogue.paths.items():
-        documented = found.post(
+        submitting = found.post(
             path.removeprefix("/api"),
             endpoint=f"submit_{_word(path)}",
             operation_id=f"submit_{_word(path)}",
@@ -107,7 +107,7 @@ def routes(catalogue: Catalogue) -> APIBlueprint:
             deprecated=bool(model.sunset or model.retired) or None,
             openapi_extensions=_body(_FIELDS),
         )
-        documented(submit)
+        submitting(submit)
     found.post(
         "/canvas/generate-video",
         responses={200: PricedChoice, 202: Chosen},

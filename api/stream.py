@@ -11,7 +11,7 @@ from uuid import UUID
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api import schemas
+from api import documented
 from api.auth import Callers, Policy, allow, caller, callers
 from api.context import services
 from api.forms import JobPath
@@ -25,7 +25,7 @@ _RETRY_MS = 2000
 _TICKS_BETWEEN_HEARTBEATS = 15
 _MAX_SEQ = 2**62
 
-stream = schemas.documented("stream", __name__, url_prefix="/v1/jobs", about="What happens, as it happens.")
+stream = documented.blueprint("stream", __name__, url_prefix="/v1/jobs", about="What happens, as it happens.")
 
 
 class ResumeHeader(BaseModel):

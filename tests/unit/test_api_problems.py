@@ -89,10 +89,8 @@ def test_what_we_say_ourselves_about_a_missing_part_is_said() -> None:
 
 
 def test_a_bug_tells_nothing_but_a_request_id_and_is_logged_under_it() -> None:
-    def broken(services: Any) -> Any:
-        return replace(KnownKeys({KEY: "ada"}).know(services), catalogue=cast("Any", "secret text"))
-
-    with web(settings(), change=broken) as api, capture_logs() as logged:
+    with web(settings(), change=KnownKeys({KEY: "ada"}).know) as api, capture_logs() as logged:
+        context.install(api.app, replace(api.services, catalogue=cast("Any", "secret text")))
         told = api.client(KEY).get("/v1/models")
 
     assert told.status_code == 500
