@@ -172,7 +172,7 @@ def _warnings(shots: Sequence[Shot], catalogue: Catalogue) -> Iterator[str]:
             yield f"{key} takes no prompt; descriptions are not sent"
         if model.sunset:
             instead = f"; take {model.successor} instead" if model.successor else ""
-            yield f"{model.provider} withdraws {key} on {model.sunset.isoformat()}{instead}"
+            yield f"the end of {key} is announced for {model.sunset.isoformat()}{instead}"
         if not model.price.verified:
             day = model.price.checked.isoformat()
             yield f"the price of {key} is an estimate of {day}, not confirmed by {model.provider}"

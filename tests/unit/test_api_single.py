@@ -17,21 +17,31 @@ SHIPPED = Path(__file__).parents[2] / "pipeline" / "catalogue"
 KEY = "a key"
 PICTURE = "https://pictures.example/a.png"
 FILM = "https://films.example/a.mp4"
+FAL_PATHS = (
+    *("veo3/text-to-video", "veo3/image-to-video", "veo3/text-to-video/fast", "veo3/image-to-video/fast"),
+    *("veo3_1/text-to-video", "veo3_1/image-to-video", "veo3_1/text-to-video/fast", "veo3_1/image-to-video/fast"),
+    *("veo3_1/reference-to-video", "veo3_1/first-last-frame-to-video", "veo3_1/first-last-frame-to-video/fast"),
+    *("sora2/text-to-video", "sora2/image-to-video", "sora2/text-to-video/pro", "sora2/image-to-video/pro"),
+    *("sora2/video-to-video/remix", "kling-o1/first-last-frame-to-video"),
+    *("ltx2/text-to-video/pro", "ltx2/text-to-video/fast", "ltx2/image-to-video/pro", "ltx2/image-to-video/fast"),
+)
+REPLICATE_PATHS = (
+    *("wan-2-5-t2v", "wan-2-5-i2v", "kling-t2v", "kling-i2v", "pixverse-v5-t2v", "pixverse-v5-i2v"),
+    *("kling-lipsync", "wan-2-2-animate-replace", "wan-2-2-animate-animation", "seedance-t2v", "seedance-i2v"),
+    *("seedance-pro-fast-t2v", "seedance-pro-fast-i2v"),
+)
+#: Every path that older clients use.
 PATHS = [
-    *(
-        f"/api/replicate/{name}/submit"
-        for name in (
-            *("wan-2-5-t2v", "wan-2-5-i2v", "kling-t2v", "kling-i2v", "pixverse-v5-t2v", "pixverse-v5-i2v"),
-            *("kling-lipsync", "wan-2-2-animate-replace", "wan-2-2-animate-animation", "seedance-t2v", "seedance-i2v"),
-            *("seedance-pro-fast-t2v", "seedance-pro-fast-i2v"),
-        )
-    ),
+    *(f"/api/replicate/{path}/submit" for path in REPLICATE_PATHS),
+    *(f"/api/fal/{path}/submit" for path in FAL_PATHS),
+    *("/api/runway/video", "/api/runway/character-performance", "/api/minimax/video"),
 ]
+KEYS = {"fal_key": "fal", "runwayml_api_secret": "runway", "minimax_api_key": "minimax"}
 
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Web]:
-    with web(settings(), change=KnownKeys({KEY: "ada"}).know) as running:
+    with web(settings(**KEYS), change=KnownKeys({KEY: "ada"}).know) as running:
         yield running
 
 
@@ -56,10 +66,47 @@ def order_for(catalogue: Catalogue, path: str) -> dict[str, Any]:
 @pytest.mark.parametrize("path", PATHS)
 def test_every_path_of_old_orders_one_clip_of_its_row(api: Web, path: str) -> None:
     model, _ = api.services.catalogue.paths[path]
+    if model.retired:
+        assert priced(api, path, 410)["code"] == "model_retired"
+        return
     told = priced(api, path, **order_for(api.services.catalogue, path))
     schemas.Priced.model_validate(told)
     assert told["model"] == model.key
     assert [scene["model"] for scene in told["scenes"]] == [model.key]
+
+
+@pytest.mark.requirement("R21")
+def test_there_is_no_path_of_old_that_is_not_in_the_table(api: Web) -> None:
+    assert sorted(api.services.catalogue.paths) == sorted(PATHS)
+
+
+@pytest.mark.requirement("R21")
+@pytest.mark.parametrize(
+    ("path", "body", "model"),
+    [
+        ("/api/runway/video", {"promptText": "A", "promptImage": PICTURE, "ratio": "720:1280"}, "runway/gen4.5"),
+        ("/api/runway/video", {"model": "gen4_turbo", "promptImage": PICTURE, "promptText": "A"}, "runway/gen4-turbo"),
+        (
+            "/api/runway/character-performance",
+            {
+                "model": "act_two",
+                "character": {"type": "image", "uri": PICTURE},
+                "reference": {"type": "video", "uri": FILM},
+                "ratio": "1280:720",
+            },
+            "runway/act-two",
+        ),
+        (
+            "/api/minimax/video",
+            {"model": "MiniMax-Hailuo-2.3", "prompt": "A", "duration": 6, "resolution": "768P"},
+            "minimax/hailuo-2.3",
+        ),
+        ("/api/minimax/video", {"prompt": "A", "first_frame_image": PICTURE, "duration": 6}, "minimax/hailuo-2.3"),
+        ("/api/fal/veo3/text-to-video/submit", {"prompt": "A", "duration": "8s", "aspect_ratio": "9:16"}, "fal/veo-3"),
+    ],
+)
+def test_clients_of_each_provider_are_understood(api: Web, path: str, body: dict[str, Any], model: str) -> None:
+    assert priced(api, path, **body)["model"] == model
 
 
 @pytest.mark.requirement("R21", "R42")
