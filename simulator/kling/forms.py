@@ -41,7 +41,7 @@ def legacy_order(path: str, body: Mapping[str, Any]) -> tuple[Model, dict[str, A
 def _contents(body: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"prompt": body["prompt"]} if "prompt" in body else {}
     for entry in body.get("contents", []):
-        field = CONTENT_TYPES.get(entry.get("type")) if isinstance(entry, dict) else None
+        field = CONTENT_TYPES.get(str(entry.get("type"))) if isinstance(entry, dict) else None
         if field is None or not entry.keys() <= {"type", "id", field} or not isinstance(entry.get(field), str):
             raise Problem(1201, "contents are malformed")
         if entry["type"] == "refer_image":

@@ -58,7 +58,9 @@ def here(
     for file in (ROOT / "pipeline" / "catalogue").glob("*.toml"):
         words = file.read_text()
         (tmp_path / file.name).write_text(hastened(words) if file.stem == "hypereal" else words)
-    own = {name.lower(): value for name, value in simulator.environment.items() if name.startswith("HYPEREAL_")}
+    own: dict[str, Any] = {
+        name.lower(): value for name, value in simulator.environment.items() if name.startswith("HYPEREAL_")
+    }
     own |= {"catalogue_dir": str(tmp_path), "sweep_seconds": 1.0}
     with world(database_url, valkey_url=valkey_url, s3=s3, simulator=simulator, **own) as built:
         # The provider itself would take five: that there is never more than one is our doing.
@@ -113,16 +115,13 @@ def workers(here: World, tmp_path: Path) -> Iterator[None]:
     """Two workers for everything but films, and the clock that sweeps."""
     watchdog = Watchdog()
     known = {**os.environ, **environment(here.services.settings), "PYTHONPATH": str(ROOT)}
-    command = (sys.executable, "-m", "celery", "--app", "worker.app")
-    wanted = {
-        name: (*command, "worker", "--pool", "threads", "--concurrency", "4", "--hostname", f"{name}@test", *QUIET)
-        for name in ("one", "two")
-    }
-    wanted = {name: (*words, "-X", "media") for name, words in wanted.items()}
-    wanted["beat"] = (*command, "beat", "--schedule", str(tmp_path / "beat"), "--loglevel", "WARNING")
+    celery = [sys.executable, "-m", "celery", "--app", "worker.app"]
+    worker = [*celery, "worker", "--pool", "threads", "--concurrency", "4", "-X", "media", *QUIET]
+    wanted = {name: [*worker, "--hostname", f"{name}@test"] for name in ("one", "two")}
+    wanted["beat"] = [*celery, "beat", "--schedule", str(tmp_path / "beat"), "--loglevel", "WARNING"]
     started = []
     for name, words in wanted.items():
-        program = Program(name=name, command=words, environment=known, folder=ROOT)
+        program = Program(name=name, command=tuple(words), environment=known, folder=ROOT)
         started.append(Process(program, watchdog, tmp_path))
         started[-1].start()
     yield

@@ -9,8 +9,9 @@ import pytest
 import simulator.hypereal
 from pipeline.domain.catalogue import load
 from pipeline.domain.model import Model
-from pipeline.domain.order import Shot, compose_input
+from pipeline.domain.order import compose_input
 from pipeline.domain.rows import Mode
+from pipeline.domain.shot import Shot
 from pipeline.services import catalogue_texts
 from simulator.schema import Models, check_input
 
