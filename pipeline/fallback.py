@@ -13,8 +13,8 @@ from pipeline.domain.choice import Choice, Like, Search, choose
 from pipeline.domain.document import ClipRow, JobRow, stamp
 from pipeline.domain.hold import Hold
 from pipeline.domain.model import Model
-from pipeline.domain.shot import as_kept
 from pipeline.domain.spec import JobSpec, parse_job
+from pipeline.inputs import planned_anew
 from pipeline.market import failing, standings
 from pipeline.services import Services
 
@@ -42,13 +42,15 @@ def rerouted(services: Services, hold: Hold, answer: Answer) -> Answer:
         return answer
     _LOG.warning("clip.rerouted", model=hold.model, to=picked.model.key, reason=reason)
     metrics.FALLBACKS.labels(provider=hold.provider, reason=reason).inc()
+    row, needs = planned_anew(services, job.id, parse_job(job.spec), picked.shot)
     fell = {"model": hold.model, "reason": reason, "at": stamp(services.now())}
     return Rerouted(
         model=picked.model.key,
         provider=picked.model.provider,
         account=services.account(picked.model).name,
-        # What it takes from others, and they from it, stays as it was.
-        shot={**hold.shot, **as_kept(picked.shot), "fell_back_from": [*_falls(hold), fell]},
+        # What others take from it stays as it was.
+        shot={**row, "gives": hold.shot.get("gives", []), "fell_back_from": [*_falls(hold), fell]},
+        needs=needs,
         reason=reason,
         refused=answer if isinstance(answer, Refused) else None,
     )

@@ -36,8 +36,10 @@ def whole_shot(services: Services, hold: Hold) -> Shot:
 
 def planned_anew(services: Services, job_id: UUID, spec: JobSpec, shot: Shot) -> tuple[dict[str, Any], list[str]]:
     """A shot of a job that exists, as its row keeps it, and the ids of what it needs: the pictures that it has now."""
-    ids = services.store.jobs.asset_ids(job_id)
-    pictures = [each for each in pictures_of(spec) if (PICTURE, each.index) in ids]
+    ids, named = services.store.jobs.asset_ids(job_id), pictures_of(spec)
+    pictures = [each for each in named if (PICTURE, each.index) in ids]
+    if named and not pictures:
+        return as_kept(shot), []  # a job of old
     shot = by_ours(shot, pictures, context=(CONTEXT, 0) in ids)
     return {**as_kept(shot), "inputs": taken(shot, ids)}, needed(shot, ids)
 

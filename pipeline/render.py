@@ -211,7 +211,7 @@ def _redirected(answer: Answer) -> dict[str, object] | None:
     if not isinstance(answer, Rerouted):
         return None
     place = {"model": answer.model, "provider": answer.provider, "account": answer.account}
-    return {**place, "shot": answer.shot, "attempt_id": None}
+    return {**place, "shot": answer.shot, "needs": list(answer.needs), "attempt_id": None}
 
 
 def _follow_up(services: Services, before: Hold, after: Hold, answer: Answer, left: _Aftermath) -> None:

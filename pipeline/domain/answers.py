@@ -4,7 +4,7 @@ The limiter says Granted or Busy; a provider says Accepted, Working, Finished, R
 Unknown; storage says Stored, Silent or Refused; the choice of models says Rerouted; the customer says Withdrawn.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -148,6 +148,8 @@ class Unknown:
 class Rerouted:
     """An equivalent model takes over, since the one that was asked can't; ``shot`` is what it will be asked for.
 
+    ``needs`` are the ids of the assets that it takes something from.
+
     ``reason``: ``failing``, ``no_credit`` or ``not_authorised``; ``refused`` is the provider's no, where it said one.
     """
 
@@ -155,6 +157,7 @@ class Rerouted:
     provider: str
     account: str
     shot: Mapping[str, Any]
+    needs: Sequence[str] = ()
     reason: str
     refused: Refused | None = None
 

@@ -251,6 +251,27 @@ def test_a_retry_with_another_model_gets_the_pictures_that_this_one_takes(
     assert web.asked == ["/a.jpg"]
 
 
+@pytest.mark.requirement("R45", "R58")
+def test_a_model_that_takes_over_gets_our_link_too(
+    database_url: str,
+    valkey_url: str,
+    s3: servers.ObjectStore,
+    running: servers.Simulator,
+    web: Pictures,
+    jpeg: bytes,
+) -> None:
+    own: dict[str, Any] = {"fal_key": running.token, "fal_base_url": f"{running.url}/fal", "links_to_loopback": True}
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running, **own) as both:
+        both.arm("create=402", model="kwaivgi/kling-v2.1")
+        wanted = {"model": "replicate/kling-v2.1", "allow_fallback": True}
+        job_id = both.order([scene(duration=5, image_url=web.put("a.jpg", jpeg))], **wanted)
+        [clip] = made(both, job_id)["video_clips"]
+        assert (clip["state"], clip["provider"]) == (State.DONE, "fal"), clip["error"]
+        [order] = both.sold()
+        [link] = links(order["input"])
+        assert requests.get(link, timeout=10).content == jpeg
+
+
 def test_a_job_that_is_cancelled_fetches_nothing_more(here: World, web: Pictures, jpeg: bytes) -> None:
     job_id = here.order([scene(image_url=web.put("a.jpg", jpeg))])
     here.services.store.jobs.cancel(job_id)
