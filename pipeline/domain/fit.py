@@ -201,6 +201,13 @@ def _unfit_shape(aspect_ratio: str, mode: Mode, model: Model) -> Iterator[Proble
     yield problem(UnsupportedAspectRatio, "aspect_ratio", aspect_ratio, list(shapes), message)
 
 
+def unfit_words(field: str, prompt: str, model: Model) -> Iterator[Problem]:
+    """A prompt that is too long with all that is said before it, of which the field is the customer's part."""
+    if not model.takes_words(prompt):
+        message = f"{model.key} takes prompts of {model.prompt_max} characters, the context among them: shorten it"
+        yield problem(ValidationFailed, field, prompt, {"max_length": model.prompt_max}, message)
+
+
 def _unfit_measures(scene: SceneSpec, place: str, mode: Mode, model: Model) -> Iterator[Problem]:
     resolutions = model.resolutions(mode)
     if scene.resolution and scene.resolution not in resolutions:

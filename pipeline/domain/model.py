@@ -41,6 +41,7 @@ class Model(Row):
     kind: Kind = "video"
     modes: tuple[Mode, ...] = Field(min_length=1)
     prompt_field: str = "prompt"  #: empty: the model takes no words
+    prompt_max: int | None = Field(default=None, gt=0)  #: the longest prompt, in UTF-16 units; None: none is known
     aspect_ratio: AspectRatios = AspectRatios()
     duration: Lengths = Lengths(strategy="input", field="", seconds=(1,))
     resolution: Resolutions = Resolutions(default="", allowed=("",))
@@ -111,6 +112,10 @@ class Model(Row):
     def endpoint(self, mode: Mode) -> str:
         """Where this mode is ordered, in the provider's words."""
         return self.endpoints.get(mode, self.provider_model)
+
+    def takes_words(self, prompt: str) -> bool:
+        """Whether a prompt is not too long."""
+        return self.prompt_max is None or len(prompt.encode("utf-16-le")) // 2 <= self.prompt_max
 
     def price_cents(self, asked_seconds: Seconds, resolution: str | None = None, *, characters: int = 0) -> int:
         """The price in whole US cents, rounded up. Raises UnsupportedDuration for a length it never makes."""

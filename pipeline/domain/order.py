@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.domain.catalogue import Catalogue
 from pipeline.domain.errors import FieldError, OverBudget
-from pipeline.domain.fit import INPUT_FIELDS, Problem, mode_of, model_for, not_yet, refusal, unfit
+from pipeline.domain.fit import INPUT_FIELDS, Problem, mode_of, model_for, not_yet, refusal, unfit, unfit_words
 from pipeline.domain.model import Model
 from pipeline.domain.parts import keyframe, model_of_kind, narration, policy_of, prompt_of, source_of, unfit_start
 from pipeline.domain.pictures import Describer, description, referring, wants_context, with_references
@@ -70,7 +70,9 @@ def plan_clip(
     found = [*found, *(unfit(spec, index, model) if model else ()), *unfit_start(spec, index, model)]
     if model is None or found:
         return None, found
-    return _shot(spec, index, spec.scenes[index], model, duration_buffer), []
+    shot = _shot(spec, index, spec.scenes[index], model, duration_buffer)
+    too_long = list(unfit_words(f"scenes.{index}.description", shot.prompt, model))
+    return (None, too_long) if too_long else (shot, [])
 
 
 def _parts(spec: JobSpec, index: int, catalogue: Catalogue) -> tuple[list[Shot], list[Problem]]:

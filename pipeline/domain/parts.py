@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pipeline.domain.catalogue import Catalogue
 from pipeline.domain.errors import MissingInput, ModelRetired, UnknownModel, UnsupportedAspectRatio, ValidationFailed
-from pipeline.domain.fit import Problem, image_field, problem, unfit
+from pipeline.domain.fit import Problem, image_field, problem, unfit, unfit_words
 from pipeline.domain.model import Model
 from pipeline.domain.needs import IfFailed
 from pipeline.domain.rows import Kind
@@ -54,6 +54,7 @@ def keyframe(spec: JobSpec, index: int, model: Model) -> tuple[Shot, list[Proble
         message = f"{model.key} makes {', '.join(shapes)}: choose one of these or another image_model"
         found.append(problem(UnsupportedAspectRatio, "aspect_ratio", spec.aspect_ratio, list(shapes), message))
     prompt = prompt_of(spec.consistency_context, scene.keyframe or "")
+    found += unfit_words(f"scenes.{index}.keyframe", prompt, model)
     seed = scene.seed if model.seed_field else None
     return _shot(spec, index, model, prompt=prompt, seed=seed), found
 
@@ -64,7 +65,9 @@ def narration(spec: JobSpec, index: int, model: Model) -> tuple[Shot, list[Probl
     if spec.voice and model.voice is None:
         message = f"{model.key} takes no voice: leave it out"
         found.append(problem(ValidationFailed, "voice", spec.voice, None, message))
-    return _shot(spec, index, model, prompt=spec.scenes[index].narration or "", voice=spec.voice), found
+    words = spec.scenes[index].narration or ""
+    found += unfit_words(f"scenes.{index}.narration", words, model)
+    return _shot(spec, index, model, prompt=words, voice=spec.voice), found
 
 
 def source_of(scene: SceneSpec, index: int) -> Source | None:

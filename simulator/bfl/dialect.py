@@ -94,7 +94,7 @@ class _Tasks:
     def create(self, model: str) -> Response:
         body = request.get_json(force=True, silent=True)
         row, given = read(self._models, model, body)
-        return self._desk.sell(sale_of(row, given, body, root_url()), _bought)
+        return self._desk.sell(sale_of(row, given, dict(body or {}), root_url()), _bought)
 
     def get(self) -> Response:
         task_id = request.args.get("id", "")

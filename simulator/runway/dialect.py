@@ -91,7 +91,7 @@ class _Tasks:
         if limits.creates_per_day is not None and self._today() >= limits.creates_per_day:
             self._parts.stats.refuse(g.account, g.counted, Why.RATE)
             raise day_is_over()
-        sale = sale_of(model, flat, body, base_url=root_url(), at_once=limits.max_in_flight)
+        sale = sale_of(model, flat, dict(body or {}), base_url=root_url(), at_once=limits.max_in_flight)
         return self._desk.sell(sale, _bought)
 
     def get(self, task_id: str) -> Response:
