@@ -280,6 +280,12 @@ def test_ten_seconds_are_made_at_768p_only() -> None:
     assert model.lengths("text", "1080P").allowed == [6]
 
 
+@pytest.mark.requirement("R42")
+@pytest.mark.parametrize(("slug", "most"), [("hailuo-2.3", 2000), ("s2v-01", 2000), ("image-01", 1500), ("h3", None)])
+def test_words_that_minimax_would_refuse_are_refused_here(slug: str, most: int | None) -> None:
+    assert SHIPPED.model(f"minimax/{slug}").prompt_max == most
+
+
 @pytest.mark.requirement("R41")
 @pytest.mark.parametrize("mode", ["text", "image"])
 def test_the_shapes_of_hailuo(mode: str) -> None:
