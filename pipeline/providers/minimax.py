@@ -171,7 +171,7 @@ class MiniMax:
         """Ask for a task, and when it succeeded for its file: that alone has a link, good for an hour."""
         query = urlencode({"task_id": prediction.id})
         reply = self._client.ask("GET", self._url(f"/v1/query/video_generation?{query}"))
-        document = free_answer(reply, v1.FORGOTTEN) or _document(reply)
+        document = _about_task(reply) or free_answer(reply, v1.FORGOTTEN) or _document(reply)
         if not isinstance(document, dict):
             return document
         if str(document.get("task_id", prediction.id)) != prediction.id:
@@ -216,6 +216,12 @@ def _refusal(answer: Refused | None, document: Mapping[str, Any], reply: Reply) 
     if answer is None:
         return v1.refused(document, reply.says())
     return v1.flagged(answer, v1.code_of(document) or v2.moderation_code(answer.message))
+
+
+def _about_task(reply: Reply | Failed) -> dict[str, Any] | None:
+    """A query's answer that tells a status: its code is then about the task, and not about our asking."""
+    document = reply.document() if isinstance(reply, Reply) else None
+    return document if document and v1.status_of(document) else None
 
 
 def _document(reply: Reply | Failed) -> dict[str, Any] | Refused | Busy | Silent:

@@ -114,6 +114,7 @@ def test_what_is_under_way_is_known_in_every_spelling(
         (1027, "moderated", False, "the generated video was flagged"),
         (1026, "moderated", False, "the prompt was flagged"),
         (1000, "provider_error", True, ""),
+        (1002, "provider_error", True, ""),
         (0, "provider_error", True, ""),
         (2013, "rejected_input", False, ""),
     ],
