@@ -51,6 +51,9 @@ FREE_SIGNS = (*_ACCOUNT_SIGNS, _sign("lost", 1203))
 #: What of a flat input belongs to ``contents``, as its type and the field of its value; the rest are ``settings``.
 CONTENTS = {"prompt": "text", "first_frame": "url", "last_frame": "url", "refer_image": "url"}
 
+#: Its input is an object of its own, and it takes no id of ours.
+LIP_SYNC = "v1/videos/lip-sync"
+
 
 class Kling:
     """One Kling account; its key is an API key, or ``access:secret`` of the older kind."""
@@ -76,7 +79,9 @@ class Kling:
         return self.status(prediction)
 
     def find(self, order: Order, since: datetime) -> Found | Busy | Silent:  # noqa: ARG002 - our id needs no time
-        """Ask for the task that bears our id: there is one, or the order was never accepted."""
+        """Ask for the task that bears our id: there is one, or the order was never accepted; lip sync takes none."""
+        if order.endpoint == LIP_SYNC:
+            return Found(predictions=(), complete=False)
         tasks = self._tasks(self._place(order.endpoint, order.marker, "external_task_ids"))
         if isinstance(tasks, Refused):
             # Only the provider's own word proves absence; a 404 may be anybody's.
@@ -165,6 +170,9 @@ def _body(order: Order) -> dict[str, Any]:
     options: dict[str, Any] = {"external_task_id": order.marker} if order.marker else {}
     if order.webhook_url:
         options["callback_url"] = order.webhook_url
+    if order.endpoint == LIP_SYNC:
+        options.pop("external_task_id", None)
+        return {"input": dict(order.input), **options}
     if _is_legacy(order.endpoint):
         return {"model_name": order.model, **_legacy(order.input), **options}
     settings = {name: value for name, value in order.input.items() if name not in CONTENTS}

@@ -19,7 +19,10 @@ from simulator.webhooks import may_be_called
 
 NAME = "kling"
 NEW_PRODUCTS = ("text-to-video", "image-to-video", "omni-video")
-LEGACY_PATHS = ("videos/text2video", "videos/image2video", "videos/multi-image2video", "images/generations")
+LEGACY_PATHS = (
+    *("videos/text2video", "videos/image2video", "videos/multi-image2video", "videos/lip-sync"),
+    "images/generations",
+)
 COUNTED = {"create_new": "creates", "create_legacy": "creates", "task": "gets", "tasks": "gets"}
 MOST_TASKS = 500
 AT_ONCE = 5
@@ -118,7 +121,7 @@ class _Tasks:
             model=model,
             given=plain,
             body=body,
-            prompt=str(given["prompt"]),
+            prompt=str(given.get("prompt", "")),
             base_url=root_url(),
             webhook=webhook,
             extra={"path": g.path, "marker": marker},

@@ -12,6 +12,7 @@ MODELS = Models.read(Path(__file__).with_name("models.toml"))
 CONTENT_TYPES = {"prompt": "text", "first_frame": "url", "last_frame": "url", "refer_image": "url"}
 NEW_BODY = {"prompt": str, "contents": list, "settings": dict, "options": dict}
 OPTIONS = {"callback_url": str, "external_task_id": str, "watermark_info": dict}
+LIP_SYNC = "v1/videos/lip-sync"
 LEGACY_OPTIONS = {"callback_url": str, "external_task_id": str, "model_name": str, "watermark_info": dict}
 
 
@@ -28,6 +29,9 @@ def new_order(path: str, body: Mapping[str, Any]) -> tuple[Model, dict[str, Any]
 
 def legacy_order(path: str, body: Mapping[str, Any]) -> tuple[Model, dict[str, Any], dict[str, Any]]:
     """The model that a body of the legacy family names, its input, and the options. Raises Problem."""
+    if path == LIP_SYNC:
+        _only(body, {"input": dict, "callback_url": str})
+        return _model(path), _checked(_model(path), body.get("input", {})), dict(body)
     options = {name: value for name, value in body.items() if name in LEGACY_OPTIONS}
     _only(options, LEGACY_OPTIONS)
     given = {name: value for name, value in body.items() if name not in LEGACY_OPTIONS}

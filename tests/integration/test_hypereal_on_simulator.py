@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from pipeline.domain.answers import Reason
+from pipeline.domain.answers import Finished, Reason
 from pipeline.domain.asset import State
+from pipeline.domain.catalogue import load
+from pipeline.domain.rows import Mode
 from pipeline.domain.timing import next_look
+from pipeline.providers.hypereal import Hypereal
+from pipeline.providers.protocol import Credentials, Order
+from pipeline.services import catalogue_texts
 from simulator.limits import account_of
 from tests import servers
 from tests.builders import World, world
@@ -154,3 +159,21 @@ def test_a_look_for_a_fresh_link_waits_for_the_account_like_any_other(here: Worl
     before = here.stats()["gets"]
     here.step(asset_id)
     assert (here.stats()["gets"], here.state(asset_id)) == (before, State.FETCHING)
+
+
+@pytest.mark.requirement("R46", "R59")
+@pytest.mark.parametrize("mode", ["text", "references"])
+def test_a_picture_is_there_when_its_order_is_answered(running: servers.Simulator, tmp_path: Path, mode: Mode) -> None:
+    model = load(catalogue_texts("")).model("hypereal/nano-banana-pro")
+    given = {"images": ["https://p.example/a.png"]} if mode == "references" else {}
+    order = Order(
+        model=model.provider_model,
+        endpoint=model.endpoint(mode),
+        input={"prompt": "a lighthouse", "aspect_ratio": "21:9", "output_format": "jpeg", "resolution": "2k", **given},
+    )
+    own = running.environment
+    adapter = Hypereal(Credentials(base_url=own["HYPEREAL_BASE_URL"], token=own["HYPEREAL_API_KEY"]))
+    answer = adapter.submit(order)
+    assert isinstance(answer, Finished)
+    adapter.download(answer.outputs[0], tmp_path / "picture.jpg", max_bytes=10_000_000)
+    assert (tmp_path / "picture.jpg").read_bytes()[:2] == b"\xff\xd8"

@@ -57,6 +57,7 @@ ORDERS = {
     "legacy text": order("v1/videos/text2video", "kling-v2-1-master", duration="5", negative_prompt="rain"),
     "legacy frames": order("v1/videos/image2video", "kling-v2-1", image=PICTURE, image_tail=PICTURE, mode="pro"),
     "legacy references": order("v1/videos/multi-image2video", "kling-v1-6", image_list=[PICTURE], duration="5"),
+    "omni": order("omni-video/kling-3.0-omni", duration=3, audio="off", multi_shot=False),
     "a picture": order("v1/images/generations", "kling-v2", aspect_ratio="21:9", n=1),
 }
 

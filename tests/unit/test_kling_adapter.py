@@ -139,6 +139,22 @@ def test_a_list_of_pictures_of_the_legacy_family_is_a_list_of_objects(kling: Kli
 
 
 @pytest.mark.requirement("R50")
+def test_a_lip_sync_has_an_input_of_its_own_and_no_id_of_ours(kling: Kling, server: Server) -> None:
+    server.plays(said(0, data={"task_id": TASK, "task_status": "submitted"}))
+    given = {
+        "mode": "audio2video",
+        "audio_type": "url",
+        "video_url": "https://v.test/a.mp4",
+        "audio_url": "https://v.test/a.mp3",
+    }
+    order = replace(LEGACY, endpoint="v1/videos/lip-sync", input=given, webhook_url="https://us.test/w/1")
+    assert isinstance(kling.submit(order), Accepted)
+    assert server.seen[0].document == {"input": given, "callback_url": "https://us.test/w/1"}
+    assert kling.find(order, NOW) == Found(predictions=(), complete=False)
+    assert len(server.seen) == 1
+
+
+@pytest.mark.requirement("R50")
 @FAMILIES
 @pytest.mark.parametrize(
     "scripted",
