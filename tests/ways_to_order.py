@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from uuid import uuid4
 
 from pipeline.domain.fit import INPUT_FIELDS
 from pipeline.domain.model import Model
@@ -38,7 +39,7 @@ def order_of(row: Model, shot: Shot) -> Order:
         model=row.provider_model,
         endpoint=row.endpoint(shot.mode),
         version=row.version,
-        marker="a-marker-of-ours",
+        marker=str(uuid4()),
         input=compose_input(row, shot, seed=7),
     )
 
