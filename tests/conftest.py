@@ -72,7 +72,7 @@ def simulator() -> Iterator[servers.Simulator]:
 def stack() -> Iterator[Stack]:
     """The whole local stack, as `make up` starts it, rendering in two seconds; its logs stay in var/."""
     logs = chromium.ROOT / "var" / "test-logs"
-    with Stack(more={"SIMULATOR_RENDER_SECONDS": "2"}, keep_logs=logs) as running:
+    with Stack(more={"SIMULATOR_RENDER_SECONDS": "2", "LINKS_TO_LOOPBACK": "true"}, keep_logs=logs) as running:
         yield running
 
 
