@@ -1,8 +1,10 @@
 """Bring a customer's picture home: fetched by us, proven to be one, stored; a provider gets a link to our copy."""
 
+import random
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from threading import BoundedSemaphore
 
 from pipeline.domain.answers import Answer, Busy, Reason, Refused, Silent, Stored
 from pipeline.domain.errors import BrokenMedia, Unavailable
@@ -15,10 +17,22 @@ from pipeline.storage import CONTENT_TYPES
 MAX_BYTES = 30 * 1024 * 1024
 _FETCHING = Limits(read_seconds=10.0, total_seconds=60.0, max_bytes=MAX_BYTES)
 _STORE_AWAY_SECONDS = 10.0
+# In one process: a customer's slow host must not keep other customers' clips from coming home.
+_AT_ONCE = BoundedSemaphore(3)
+_AGAIN_SECONDS = (0.2, 2.0)
 
 
 def bring_picture(services: Services, hold: Hold) -> Answer:
     """Stored; Silent, when fetching again may help; or Refused, which names the field that it was given in."""
+    if not _AT_ONCE.acquire(blocking=False):
+        return Busy(reason=Reason.RETRY, wait_seconds=random.uniform(*_AGAIN_SECONDS))  # noqa: S311 - dice, not secrets
+    try:
+        return _fetched(services, hold)
+    finally:
+        _AT_ONCE.release()
+
+
+def _fetched(services: Services, hold: Hold) -> Answer:
     with tempfile.TemporaryDirectory(prefix="dailies-") as folder:
         try:
             answer = _brought(services, hold, Path(folder) / "picture")

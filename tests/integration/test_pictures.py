@@ -3,7 +3,9 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +13,7 @@ import imageio_ffmpeg
 import pytest
 import requests
 
-from pipeline import accept, show, steer
+from pipeline import accept, picture, show, steer
 from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.errors import ValidationFailed
 from pipeline.start import start
@@ -270,6 +272,21 @@ def test_a_model_that_takes_over_gets_our_link_too(
         [order] = both.sold()
         [link] = links(order["input"])
         assert requests.get(link, timeout=10).content == jpeg
+
+
+def test_pictures_of_slow_hosts_leave_room_for_everything_else_that_comes_home(
+    here: World, web: Pictures, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = here.order([scene(image_url=web.put("a.jpg", jpeg))])
+    [row] = assets(here, job_id, "picture")
+    with monkeypatch.context() as patched:
+        patched.setattr(picture, "_AT_ONCE", BoundedSemaphore(1))
+        assert picture._AT_ONCE.acquire(blocking=False)
+        verdict = here.step(row["id"])
+        assert verdict.countdown
+        assert verdict.countdown < timedelta(seconds=3)
+        assert (here.row(row["id"])["silences"], web.asked) == (0, [])
+    assert here.until(row["id"])["state"] == State.DONE
 
 
 def test_a_job_that_is_cancelled_fetches_nothing_more(here: World, web: Pictures, jpeg: bytes) -> None:
