@@ -1,7 +1,7 @@
 """MiniMax's second API, for the H3 models: errors have HTTP codes, tasks are listed, the input is a list of parts."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.domain.answers import Accepted, Finished, Refused, Working
@@ -24,6 +24,8 @@ MODERATED = ("1026", "1027")
 SIGNS = (Sign(code="moderated", says=BusySign(status=422, field="error.message", words=MODERATED)),)
 #: A task is remembered for seven days; then it is no task.
 FORGOTTEN = (Sign(code="lost", says=BusySign(field="error.message", words=("invalid task_id",)), retryable=True),)
+#: An order is given up after a minute and a half, and ``since`` allows for clocks: what was born later is not it.
+LATEST = timedelta(minutes=10)
 _MILLISECONDS_FROM = 1e11
 
 
@@ -87,7 +89,8 @@ def could_be(task: Mapping[str, Any], order: Order, since: datetime) -> bool:
     born = moment(task.get("created_at"))
     told = {name: task[name] for name in ("resolution", "duration") if name in task and name in order.input}
     same = all(order.input[name] == value for name, value in told.items())
-    return task.get("model") == order.model and same and not (born and born < since) and bool(id_of(task.get("id")))
+    in_time = born is None or since <= born <= since + LATEST
+    return task.get("model") == order.model and same and in_time and bool(id_of(task.get("id")))
 
 
 def is_last(tasks: list[dict[str, Any]], since: datetime) -> bool:

@@ -45,6 +45,14 @@ def one(**lines: str) -> Model:
     return load({"acme.toml": ACCOUNT + row(**lines)}).model("acme/one")
 
 
+def family(models: str) -> str:
+    """A catalogue whose account counts some models for themselves."""
+    return (
+        ACCOUNT.replace("[account]", f"[account]\nfamilies = {{ slow = {{ requests = 5, seconds = 60, {models} }} }}")
+        + row()
+    )
+
+
 def busy(sign: str) -> str:
     """A file whose account says "not now" so."""
     return ACCOUNT.replace("[defaults]", f"busy = [{sign}]\n[defaults]") + row()
@@ -165,6 +173,8 @@ def test_a_row_that_contradicts_itself_is_complained_about(lines: dict[str, str]
         (busy('{ status = 429, calls = "some" }'), "account.busy.0.calls"),
         (busy("{ status = 1002 }"), "account.busy.0.status"),
         (busy(""), "account.busy"),
+        (family("models = []"), "account.families.slow.models"),
+        (family('models = ["one", "two"]'), "families.slow: there is no model two"),
         ("defaults = 3\n" + row(), "[defaults] is a table"),
         ("models = [3]\n" + ACCOUNT, "[[models]] are tables"),
     ],

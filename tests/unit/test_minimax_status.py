@@ -240,6 +240,7 @@ def test_what_is_listed_may_be_the_order_but_is_never_certain(minimax: MiniMax, 
         task(id="1", model="MiniMax-H3-Max"),
         task(id="2", duration=5),
         task(id="3", created_at=int(SINCE.timestamp()) - 1),
+        task(id="4", created_at=int(SINCE.timestamp()) + 601),
     )
     server.plays(page(task(), *others))
     found = minimax.find(ORDER, SINCE)
