@@ -130,7 +130,8 @@ def by_ours(shot: Shot, pictures: Sequence[Picture], *, context: bool) -> Shot:
 def without_pictures(shot: Shot) -> Shot:
     """The shot without any link to a picture."""
     fields = (INPUT_FIELDS[name][0] for name in PICTURED)
-    return replace(shot, **{field: () if isinstance(getattr(shot, field), tuple) else None for field in fields})
+    emptied: dict[str, Any] = {field: () if isinstance(getattr(shot, field), tuple) else None for field in fields}
+    return replace(shot, **emptied)
 
 
 def warnings(spec: JobSpec, shots: Sequence[Shot], models: Sequence[Model], *, described: bool) -> Iterator[str]:

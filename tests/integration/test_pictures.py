@@ -181,7 +181,7 @@ def test_loopback_is_as_private_as_any_unless_the_operator_says_otherwise(
 def test_a_real_provider_that_can_not_reach_our_store_is_told_of_beforehand(
     database_url: str, s3: servers.ObjectStore
 ) -> None:
-    real = {"replicate_base_url": "https://api.replicate.com"}
+    real: dict[str, Any] = {"replicate_base_url": "https://api.replicate.com"}
     body = {"model": FAST, "scenes": [scene(image_url="https://cdn.example/a.jpg"), scene()]}
     with world(database_url, s3=s3, **real) as hidden:
         warnings = accept.estimate(hidden.services, body)["warnings"]
