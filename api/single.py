@@ -100,8 +100,8 @@ def routes(catalogue: Catalogue) -> APIBlueprint:
     for path, (model, mode) in catalogue.paths.items():
         submitting = found.post(
             path.removeprefix("/api"),
-            endpoint=f"submit_{_word(path)}",
-            operation_id=f"submit_{_word(path)}",
+            endpoint=f"submit_{word(path)}",
+            operation_id=f"submit_{word(path)}",
             summary=f"{model.title}, from {mode.replace('_', ' ')}",
             responses={200: schemas.Priced, 202: Taken},
             deprecated=bool(model.sunset or model.retired) or None,
@@ -168,7 +168,7 @@ def _with_its_end(response: Response, document: dict[str, Any]) -> Response:
     return response
 
 
-def _word(path: str) -> str:
+def word(path: str) -> str:
     """A path as a name."""
     return re.sub(r"\W+", "_", path.removeprefix("/api/").removesuffix("/submit")).strip("_")
 

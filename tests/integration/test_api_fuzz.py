@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from api.single import word
 from tests.web import Web, settings, storyboard, submitted, web
 
 EXAMPLES = 25
@@ -36,8 +37,11 @@ def test_no_request_that_can_be_written_down_breaks_the_api(api: Web, mode: Gene
     key = api.key("ada")
     job_id = submitted(api, key, storyboard(2)).rpartition("/")[2]
     reference = schemathesis.openapi.from_wsgi("/openapi.json", api.app)
+    # One view serves every path of old: three of them will do.
+    alike = [f"submit_{word(path)}" for path in api.services.catalogue.paths][3:]
+    left_out = [ENDLESS, *alike]
     tried = 0
-    for found in reference.exclude(operation_id=ENDLESS).get_all_operations():
+    for found in reference.exclude(operation_id=left_out).get_all_operations():
         assert isinstance(found, Ok)
         operation = found.ok()
 
@@ -52,4 +56,4 @@ def test_no_request_that_can_be_written_down_breaks_the_api(api: Web, mode: Gene
         ask()
         tried += 1
     documented = api.client().get("/openapi.json").get_json()["paths"]
-    assert tried == sum(len(path) for path in documented.values()) - 1
+    assert tried == sum(len(path) for path in documented.values()) - len(left_out)
