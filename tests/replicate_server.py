@@ -127,6 +127,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         self._play()
 
+    def do_HEAD(self) -> None:
+        self._play()
+
     def _play(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         self.server.seen.append(Seen(self.command, self.path, dict(self.headers.items()), body))

@@ -14,6 +14,7 @@ from pipeline.providers import download as downloads
 from pipeline.providers.http import Client, Reply, Sign, free_answer, paying_answer
 from pipeline.providers.protocol import Credentials, Fetched, Forged, Found, Order, Status, Submitted, Survey
 from pipeline.providers.runway_reading import complaint, kept_of, reading
+from pipeline.providers.runway_uploads import brought
 from pipeline.providers.wire import Failed
 
 VERSION = {"X-Runway-Version": "2024-11-06"}
@@ -28,10 +29,16 @@ class Runway:
 
     def __init__(self, credentials: Credentials) -> None:
         self._client = Client(credentials, {**VERSION, "Authorization": f"Bearer {credentials.token}"})
+        self._insecure = urlsplit(self._client.base_url).scheme == "http"
 
     def submit(self, order: Order) -> Submitted:
-        """Buy a task: exactly one POST to the endpoint of the mode; what is no clear answer is ``Unknown``."""
+        """Buy a task: exactly one POST to the endpoint of the mode; what is no clear answer is ``Unknown``.
+
+        Files that Runway could not fetch are brought there before, which is free.
+        """
         body = {"model": order.model, **shaped(order.input)}
+        if delay := brought(self._client, body, insecure=self._insecure):
+            return delay
         reply = self._client.pay(f"/v1/{quote(order.endpoint, safe='')}", body, {})
         answer = paying_answer(reply, SIGNS)
         if isinstance(answer, Refused) and isinstance(reply, Reply):
@@ -81,8 +88,7 @@ class Runway:
 
     def download(self, url: str, path: Path, *, max_bytes: int) -> Fetched | Refused | Silent:
         """Fetch an output link; over http only where the account itself is (a simulator's)."""
-        insecure = urlsplit(self._client.base_url).scheme == "http"
-        return downloads.download(url, path, max_bytes=max_bytes, insecure=insecure)
+        return downloads.download(url, path, max_bytes=max_bytes, insecure=self._insecure)
 
     def _task(self, method: str, prediction: Prediction) -> Reply | Failed:
         return self._client.ask(method, f"{self._client.base_url}/v1/tasks/{quote(prediction.id, safe='')}")

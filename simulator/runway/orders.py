@@ -3,6 +3,8 @@
 import ipaddress
 import math
 from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -13,6 +15,7 @@ from simulator.runway.documents import invalid, issue
 from simulator.schema import Complaint, Model, Models, check_input
 
 LONGEST_LINK = 2048
+HEAD_SECONDS = 3
 LARGEST_DATA_URI = 5 * 2**20
 EXTENSIONS = {"video": "mp4", "image": "png", "audio": "mp3"}
 CHARACTERS_PER_CREDIT = 50
@@ -115,10 +118,24 @@ def _complaint(link: Any, knows_upload: Callable[[str], bool]) -> str | None:
     if len(link) > LONGEST_LINK:
         return f"URLs are limited to {LONGEST_LINK} characters"
     if parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}:
-        return None
+        return None if _answers_head(link) else "The URL does not support HEAD requests, or tells no length"
     if parts.scheme != "https" or not parts.hostname:
         return "Only HTTPS URLs are allowed"
     return "The host must be a domain name, not an IP address" if _is_address(parts.hostname) else None
+
+
+def _answers_head(link: str) -> bool:
+    """Whether a link on this machine tells what Runway asks before it fetches; others can't be tried from here."""
+    parts = urlsplit(link)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=HEAD_SECONDS)
+    try:
+        connection.request("HEAD", f"{parts.path or '/'}?{parts.query}")
+        answer = connection.getresponse()
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+    return answer.status == HTTPStatus.OK and answer.getheader("Content-Length") is not None
 
 
 def _is_address(host: str) -> bool:

@@ -169,8 +169,15 @@ def test_a_link_that_would_not_be_fetched_is_refused(sdk: RunwayML, link: str, c
         sdk.image_to_video.create(model="gen4_turbo", prompt_image=link, ratio="1280:720")
 
 
-def test_plain_http_on_this_machine_is_a_link_too_so_that_everything_can_be_tried(sdk: RunwayML) -> None:
-    sdk.image_to_video.create(model="gen4_turbo", prompt_image="http://127.0.0.1:9/a.png", ratio="1280:720")
+def test_plain_http_on_this_machine_is_a_link_too_as_long_as_it_answers_head(
+    sdk: RunwayML, provider: SimulatorProcess
+) -> None:
+    finished = ordered(sdk).wait_for_task_output(timeout=WHOLE_LIFE_SECONDS)
+    assert isinstance(finished, Succeeded)
+    sdk.image_to_video.create(model="gen4_turbo", prompt_image=finished.output[0], ratio="1280:720")
+    for link in ("http://127.0.0.1:9/a.png", f"{provider.url}/_sim/reset"):
+        with pytest.raises(runwayml.BadRequestError, match="HEAD"):
+            sdk.image_to_video.create(model="gen4_turbo", prompt_image=link, ratio="1280:720")
 
 
 def test_refusals_arrive_as_the_sdks_own_errors(sdk: RunwayML, provider: SimulatorProcess) -> None:
