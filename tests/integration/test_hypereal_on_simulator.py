@@ -1,5 +1,6 @@
 """Hypereal's clips through real steps: false alarms, time-outs, and looks that keep their distance."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,8 +14,10 @@ from pipeline.domain.asset import State
 from pipeline.domain.catalogue import load
 from pipeline.domain.rows import Mode
 from pipeline.domain.timing import next_look
+from pipeline.domain.webhook import mac
 from pipeline.providers.hypereal import Hypereal
 from pipeline.providers.protocol import Credentials, Order
+from pipeline.receive import webhook
 from pipeline.services import catalogue_texts
 from simulator.limits import account_of
 from tests import servers
@@ -149,6 +152,22 @@ def test_a_lost_order_holds_the_only_slot_until_its_time_is_over_and_then_counts
     assert (row["state"], row["failure"]["code"]) == (State.FAILED, "maybe_spent")
     assert here.until(other)["state"] == State.DONE
     assert len(here.sold()) == 2
+
+
+@pytest.mark.requirement("R50", "R53")
+def test_a_report_brings_a_lost_order_back_and_its_end_is_believed_only_by_a_look(here: World) -> None:
+    [asset_id] = here.ids(here.order([scene("[[sim: create=drop-after]]")], model=MODEL))
+    here.until(asset_id, State.UNCERTAIN)
+    [take], [sold] = here.takes(asset_id), here.sold()
+    where = {"provider": "hypereal", "attempt_id": str(take.id)}
+    given = mac(here.services.settings.secret_key, "hypereal", str(take.id))
+    body = json.dumps({"jobId": sold["id"], "status": "completed", "outputUrl": "https://thief.example/a.mp4"}).encode()
+    assert webhook(here.services, **where, mac="0" * 32, headers={}, body=body) is None
+    assert here.state(asset_id) is State.UNCERTAIN
+    assert webhook(here.services, **where, mac=given, headers={}, body=body) == {}
+    row = here.until(asset_id)
+    assert (row["state"], row["takes"], here.takes(asset_id)[0].prediction_id) == (State.DONE, 1, sold["id"])
+    assert here.ledger(asset_id) == [(1, "reserve"), (1, "commit")]
 
 
 @pytest.mark.requirement("R11", "R63")
