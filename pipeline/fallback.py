@@ -13,6 +13,7 @@ from pipeline.domain.choice import Choice, Like, Search, choose
 from pipeline.domain.document import ClipRow, JobRow, stamp
 from pipeline.domain.hold import Hold
 from pipeline.domain.model import Model
+from pipeline.domain.pictures import CONTEXT
 from pipeline.domain.spec import JobSpec, parse_job
 from pipeline.inputs import planned_anew
 from pipeline.market import failing, standings
@@ -31,6 +32,9 @@ _LOG = logs.get(__name__)
 def rerouted(services: Services, hold: Hold, answer: Answer) -> Answer:
     """The same answer, or in its place that another model takes over."""
     reason = _reason(services, hold, answer)
+    if reason == FAILING and hold.kind == CONTEXT:
+        # Words about pictures only help: a whole job must not stand still for them.
+        return Refused(code="provider_unreachable", message=f"{hold.model} is failing", retryable=True)
     if reason is None or hold.kind != "video" or _was_in_doubt(hold):
         return answer
     job = services.store.jobs.read(hold.member.job_id)

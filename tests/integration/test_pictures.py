@@ -16,6 +16,7 @@ import requests
 from pipeline import accept, picture, show, steer
 from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.errors import ValidationFailed
+from pipeline.limits.breaker import FAILURES_IN_A_ROW, Circuit
 from pipeline.start import start
 from tests import servers
 from tests.builders import World, world
@@ -209,6 +210,19 @@ def test_a_vision_model_that_fails_leaves_the_job_without_a_context_and_says_so(
     [clip] = [order["input"] for order in here.sold() if "duration" in order["input"]]
     assert clip["prompt"] == "SCENE: Dawn"
     assert len(clip["reference_images"]) == 1
+
+
+@pytest.mark.requirement("R45", "R50")
+def test_a_vision_model_that_is_down_holds_nobody_up_for_long(here: World, web: Pictures, jpeg: bytes) -> None:
+    circuit = Circuit(provider="replicate", account="replicate", model="replicate/gemini-2.5-flash")
+    for _ in range(FAILURES_IN_A_ROW):
+        here.services.breaker.count(circuit, failed=True, paid=True)
+    here.services.breaker.probed(circuit, answered=False)
+    document = made(here, here.order([scene("Dawn")], reference_images=[web.put("a.jpg", jpeg)]))
+    assert document["video_clips"][0]["state"] == State.DONE
+    assert document["warnings"][0].endswith("replicate/gemini-2.5-flash is failing")
+    [clip] = here.sold()
+    assert clip["input"]["prompt"] == "SCENE: Dawn"
 
 
 @pytest.mark.requirement("R31")

@@ -50,7 +50,7 @@ def test_what_is_there_holds_nobody_and_gives_its_part() -> None:
         ("video", State.FAILED, "the clip of scene 2 was needed first, and failed"),
         ("image", State.CANCELLED, "the keyframe of scene 2 was needed first, and was cancelled"),
         ("video", State.DONE, "the clip of scene 2 has no last picture to start from"),
-        ("picture", State.FAILED, "a reference picture (number 2) was needed first, and failed"),
+        ("picture", State.CANCELLED, "a reference picture (number 2) was needed first, and was cancelled"),
     ],
 )
 def test_the_message_names_what_is_missing(kind: str, state: State, sentence: str) -> None:
@@ -65,3 +65,23 @@ def test_a_job_has_so_many_of_a_kind_at_once(kind: str) -> None:
     reasons = [held_by(kind, Needs(ahead=ahead), {}) for ahead in range(AT_ONCE[kind] + 2)]
     assert reasons == [None] * AT_ONCE[kind] + [Busy(reason=Reason.JOB_LIMIT)] * 2
     assert held_by("video", Needs(ahead=100), {}) is None
+
+
+@pytest.mark.requirement("R45")
+@pytest.mark.parametrize("policy", list(IfFailed))
+def test_a_picture_that_the_customer_named_is_wanted_whatever_the_policy_and_says_itself_what_is_wrong(
+    policy: IfFailed,
+) -> None:
+    failure = {"code": "bad_picture", "message": "scenes.2.image_url: the file is empty", "retryable": False}
+    lost = needs(State.FAILED, policy, kind="picture", failure=failure)
+    wanted = Refused(code="dependency_failed", message="scenes.2.image_url: the file is empty", retryable=True)
+    assert held(lost, FILE) == wanted
+
+
+@pytest.mark.requirement("R45")
+@pytest.mark.parametrize("policy", list(IfFailed))
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+def test_words_about_pictures_are_waited_for_but_nothing_fails_without_them(policy: IfFailed, state: State) -> None:
+    words = {"context": {"asset": str(ID), "part": "words"}}
+    assert held(needs(State.RENDERING, policy, kind="context"), words) == Busy(reason=Reason.DEPENDENCY)
+    assert held(needs(state, policy, kind="context"), words) is None

@@ -71,3 +71,14 @@ def test_a_provider_is_told_of_under_its_own_name_and_its_key_under_its_users() 
     words = {"FAL_KEY": "hush", "FAL_MAX_IN_FLIGHT": "7", "REPLICATE_MAX_IN_FLIGHT": "9"}
     own = told(**words).provider("fal", key_variable="FAL_KEY")
     assert (own.key, own.max_in_flight) == ("hush", 7)
+
+
+@pytest.mark.parametrize(("word", "allowed"), [("", False), ("true", True), ("True", True), (" false ", False)])
+def test_a_switch_is_true_or_false(word: str, allowed: bool) -> None:  # noqa: FBT001 - a row of a table
+    assert told(LINKS_TO_LOOPBACK=word).links_to_loopback is allowed
+
+
+@pytest.mark.parametrize("word", ["yes", "1", "on"])
+def test_a_switch_that_is_neither_is_named(word: str) -> None:
+    with pytest.raises(SettingsError, match="LINKS_TO_LOOPBACK is not true or false"):
+        told(LINKS_TO_LOOPBACK=word)
