@@ -55,6 +55,7 @@ export const jobs = {
   submit: (body, key) => call("POST", "/v1/jobs", body, { "Idempotency-Key": key }),
   cancel: (id) => call("POST", `${jobPath(id)}/cancel`),
   resume: (id) => call("POST", `${jobPath(id)}/resume`),
+  choose: (id, index, attempt_id) => call("POST", `${jobPath(id)}/clips/${index}/choose`, { attempt_id }),
   retry: (id, index, changes) => call("POST", `${jobPath(id)}/clips/${index}/retry`, changes),
 };
 

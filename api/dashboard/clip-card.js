@@ -4,7 +4,7 @@ import { Icon } from "./icons.js";
 import { isMoving, isOver, progressOf } from "./job.js";
 import { complain } from "./notices.js";
 import { Picture } from "./picture.js";
-import { Component, html, useState } from "./view.js";
+import { Component, html, useEffect, useState } from "./view.js";
 import { clipLine, number, tone } from "./words.js";
 
 export const promptOf = (clip) => clip.description || clip.prompt || clip.takes?.at(-1)?.prompt || "";
@@ -33,6 +33,22 @@ function Failed({ clip, store, open }) {
     </div>`;
 }
 
+/** The narration, heard at a click. */
+export function Voice({ url }) {
+  const [audio] = useState(() => new Audio());
+  const [on, set] = useState(false);
+  useEffect(() => {
+    audio.onplay = audio.onpause = () => set(!audio.paused);
+    return () => audio.pause();
+  }, []);
+  const toggle = () => {
+    if (!audio.paused) return audio.pause();
+    if (audio.src !== url) audio.src = url;
+    return audio.play().catch(() => {});
+  };
+  return html`<button class="chip" aria-pressed=${String(on)} onClick=${toggle}><${Icon} name=${on ? "pause" : "voice"} />Narration</button>`;
+}
+
 function Inside({ clip, store, open }) {
   const name = `clip ${clip.index + 1}`;
   if (clip.status === "complete") {
@@ -40,7 +56,8 @@ function Inside({ clip, store, open }) {
       refresh=${() => store.renew(clip.index)} />`;
   }
   if (clip.status === "failed" || clip.status === "cancelled") return html`<${Failed} clip=${clip} store=${store} open=${open} />`;
-  return html`<div class="prompt">${promptOf(clip)}</div>`;
+  const still = clip.thumbnail_url || clip.keyframe_url;
+  return html`${still && html`<img class="still" src=${still} alt="" />`}<div class=${still ? "prompt on" : "prompt"}>${promptOf(clip)}</div>`;
 }
 
 /** The bar: what was reported is solid, what is estimated since is striped. */
@@ -64,6 +81,8 @@ function Card({ clip, store, open }) {
   return html`
     <article ref=${ref} class=${`card tone-${state}`} data-clip=${clip.index} tabindex="-1" aria-label=${`${name}: ${promptOf(clip)}`}>
       <div class="picture"><${Inside} clip=${clip} store=${store} open=${open} />
+        <p class="chips">${clip.attempts > 1 && html`<button class="chip" aria-label=${`Takes of ${name}`} onClick=${() => open(clip.index)}>${clip.attempts} takes</button>`}
+          ${clip.narration_url && html`<${Voice} url=${clip.narration_url} />`}</p>
         <${Bar} clip=${clip} progress=${progress} name=${`${name} progress`} /></div>
       <div class="line">
         <${Icon} name=${state} /><span class="index">${number(clip.index)}</span>

@@ -1,44 +1,87 @@
-// Everything about one clip: its prompt, its attempts, what each cost, and a retry with another prompt.
+// Everything about one clip: its takes side by side, what each was asked for and cost, and a way to make another.
+import { useCatalogue } from "./catalogue.js";
 import { promptOf } from "./clip-card.js";
 import { Icon } from "./icons.js";
-import { Refusal } from "./notices.js";
+import { isOver, sameFile } from "./job.js";
+import { complain, Refusal } from "./notices.js";
+import { Picture } from "./picture.js";
 import { Field } from "./scene-fields.js";
 import { Sheet } from "./sheet.js";
 import { html, useEffect, useState } from "./view.js";
-import { clipLine, clock, failedWords, STATES, modelName, money, tone } from "./words.js";
+import { clipLine, clock, failedWords, insteadWords, modelName, money, STATES, tone } from "./words.js";
 
-const TAKE_TONES = { done: "done", failed: "failed", cancelled: "off" };
+const TONES = { done: "done", failed: "failed", cancelled: "off" };
 
-function Take({ take }) {
-  const start = Date.parse(take.started_at);
-  const seconds = take.finished_at ? (Date.parse(take.finished_at) - start) / 1000 : null;
-  const facts = [seconds === null ? null : clock(seconds), take.cost_cents ? money(take.cost_cents) : null,
-    take.account, take.seed ? `seed ${take.seed}` : null].filter(Boolean);
-  const state = TAKE_TONES[take.state] || "moving";
+function Take({ take, clip, store, busy, choose }) {
+  const state = TONES[take.state] || "moving";
+  const shown = clip.status === "complete" && sameFile(take.url, clip.url);
+  const words = take.prompt.split("SCENE: ").pop();
+  const name = `take ${take.number}`;
+  const start = new Date(take.started_at);
+  const took = take.finished_at && `took ${clock((Date.parse(take.finished_at) - start) / 1000)}`;
+  const said = take.error ? failedWords(take.error) : STATES[take.state] || take.state;
+  const facts = [modelName(take.model), take.seed !== null && `seed ${take.seed}`, take.cost_cents && money(take.cost_cents),
+    start.toLocaleString([], { dateStyle: "short", timeStyle: "short" }), took];
   return html`
-    <li class=${`take tone-${state}`}><${Icon} name=${state} />
-      <div><b>Take ${take.number}</b> ${take.error ? `failed: ${failedWords(take.error)}` : STATES[take.state] || take.state}
-        <p class="small muted">${new Date(start).toLocaleTimeString()} · ${facts.join(" · ")}</p></div></li>`;
+    <li class=${`take tone-${state}${shown ? " shown" : ""}`} aria-label=${name}>
+      <div class="picture">${take.url
+        ? html`<${Picture} url=${take.url} poster=${take.thumbnail_url} name=${name} words="" refresh=${() => store.renew(clip.index)} />`
+        : html`<div class="prompt">${said}</div>`}</div>
+      <p class="state-line"><${Icon} name=${state} />Take ${take.number}${shown && html`<span class="badge">chosen</span>`}</p>
+      <p class="take-prompt" title=${words}>${words}</p>
+      <p class="small muted">${facts.filter(Boolean).join(" · ")}</p>
+      ${take.url && !shown && html`<button disabled=${busy} aria-label=${`Choose ${name}`} onClick=${() => choose(take)}>Choose</button>`}
+    </li>`;
+}
+
+function Takes({ clip, store }) {
+  const [busy, setBusy] = useState(false);
+  const choose = (take) => {
+    setBusy(true);
+    store.choose(clip.index, take.attempt_id).catch(complain).finally(() => setBusy(false));
+  };
+  return html`<ol class="takes">${clip.takes.filter((take) => take.url || take.cost_cents || take.state !== "cancelled").map((take) => html`
+    <${Take} key=${take.attempt_id} take=${take} clip=${clip} store=${store} busy=${busy || !isOver(clip)} choose=${choose} />`)}</ol>`;
+}
+
+const MOST_SEED = 2 ** 31;
+
+/** What of the form is another than the clip is now; for a clip that is there, at least the dice fall again. */
+function changesOf(clip, { prompt, seed, model }) {
+  const changes = {};
+  if (prompt.trim() !== promptOf(clip)) changes.prompt = prompt.trim();
+  if (seed !== "") changes.seed = Number(seed);
+  if (model !== clip.model) changes.model = model;
+  if (clip.status === "complete" && !Object.keys(changes).length) changes.seed = Math.floor(Math.random() * MOST_SEED);
+  return changes;
 }
 
 function RetryForm({ clip, store, close }) {
-  const [prompt, setPrompt] = useState(promptOf(clip));
+  const done = clip.status === "complete";
+  const [form, set] = useState({ prompt: promptOf(clip), seed: "", model: clip.model });
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
+  const rows = useCatalogue();
+  const input = (name) => ({ value: form[name], onInput: (e) => set({ ...form, [name]: e.target.value }) });
   const submit = (event) => {
     event.preventDefault();
     setBusy(true);
-    const changes = prompt.trim() === promptOf(clip) ? {} : { prompt: prompt.trim() };
-    store.retry(clip.index, changes).then(close, (refusal) => {
+    store.retry(clip.index, changesOf(clip, form)).then(done ? () => setBusy(false) : close, (refusal) => {
       setProblem(refusal);
       setBusy(false);
     });
   };
+  const models = rows.some((row) => row.name === clip.model) ? rows : [{ name: clip.model, label: modelName(clip.model) }, ...rows];
   return html`
     <form onSubmit=${submit}>
-      <${Field} label="Prompt"><textarea rows="6" autofocus value=${prompt} onInput=${(e) => setPrompt(e.target.value)}></textarea><//>
+      <h3>${done ? "Another take" : "Try again"}</h3>
+      <${Field} label="Prompt"><textarea rows="4" autofocus=${!done} ...${input("prompt")}></textarea><//>
+      <div class="two">
+        <${Field} label="Seed"><input type="number" min="0" max=${MOST_SEED - 1} placeholder="Random" ...${input("seed")} /><//>
+        <${Field} label="Model"><select ...${input("model")}>${models.map((row) => html`
+          <option value=${row.name} selected=${row.name === form.model}>${row.label}</option>`)}</select><//></div>
       <${Refusal} problem=${problem} />
-      <p class="actions"><button class="primary" disabled=${busy || !prompt.trim()}>Retry</button></p>
+      <p class="actions"><button class="primary" disabled=${busy || !form.prompt.trim()}>${done ? "Make a take" : "Retry"}</button></p>
     </form>`;
 }
 
@@ -49,22 +92,23 @@ const Facts = ({ clip }) => {
     ["Length", clip.duration && `${clip.duration.toFixed(2)} s`],
     ["Cost", money(clip.cost_cents)],
     ["File", clip.url && html`<a href=${clip.url} download>Download</a>`],
+    ["Keyframe", clip.keyframe_url && html`<img class="keyframe" src=${clip.keyframe_url} alt="The picture it starts from" />`],
   ].filter(([, value]) => value);
   return html`<dl class="facts">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 };
 
 export function ClipSheet({ clip, store, close }) {
-  const canRetry = clip.status === "failed" || clip.status === "cancelled";
   const state = tone(clip);
   useEffect(() => {
     store.loadClip(clip.index);
   }, [clip.index, clip.status]);
   return html`
-    <${Sheet} side title=${`Clip ${clip.index + 1}`} close=${close}>
+    <${Sheet} side wide=${clip.takes?.length > 1} title=${`Clip ${clip.index + 1}`} close=${close}>
       <p class=${`state-line tone-${state}`}><${Icon} name=${state} />${clipLine(clip, { percent: clip.progress, estimated: false })}</p>
-      ${canRetry && clip.error?.message && html`<p>${clip.error.message}</p>`}
-      ${canRetry ? html`<${RetryForm} clip=${clip} store=${store} close=${close} />` : html`<p class="full-prompt">${promptOf(clip)}</p>`}
+      ${clip.error?.message && html`<p>${clip.error.message}</p>`}
+      ${insteadWords(clip) && html`<p class="muted">${insteadWords(clip)}</p>`}
+      ${clip.takes?.length > 0 && html`<${Takes} clip=${clip} store=${store} />`}
+      ${isOver(clip) ? html`<${RetryForm} key=${clip.status} clip=${clip} store=${store} close=${close} />` : html`<p class="full-prompt">${promptOf(clip)}</p>`}
       <${Facts} clip=${clip} />
-      ${clip.takes?.length > 0 && html`<h3>Takes</h3><ol class="takes">${clip.takes.map((take) => html`<${Take} take=${take} />`)}</ol>`}
     <//>`;
 }

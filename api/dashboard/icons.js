@@ -14,6 +14,8 @@ const SHAPES = {
   failed: html`<path d="M5 .9h6l4.1 4.1v6L11 15.1H5L.9 11V5z" fill="currentColor" />${onDisc("M5.8 5.8l4.4 4.4M10.2 5.8l-4.4 4.4")}`,
   off: html`${ring}${line("M3.8 12.2l8.4-8.4")}`,
   play: html`<path d="M4.5 2.2v11.6L13.6 8z" fill="currentColor" />`,
+  pause: line("M5.5 3v10M10.5 3v10"),
+  voice: line("M2.5 6.5v3M5.25 4v8M8 2v12M10.75 4.5v7M13.5 6.5v3"),
   back: line("M9.5 3.5 5 8l4.5 4.5"),
   plus: line("M8 3v10M3 8h10"),
   close: line("M4 4l8 8M12 4l-8 8"),

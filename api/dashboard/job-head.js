@@ -23,7 +23,8 @@ const Film = ({ job, clips, refresh }) => html`
   <div class="film">${job.film?.url
     ? html`<${Picture} url=${job.film.url} poster=${job.film.thumbnail_url || clips.find((clip) => clip.thumbnail_url)?.thumbnail_url}
         name="the film" words="" refresh=${refresh} />`
-    : html`<${Slices} clips=${clips} />`}</div>`;
+    : html`<${Slices} clips=${clips} />`}
+    ${job.film && !jobIsOver(job) && html`<p class="film-note">This film stays until the new one is there</p>`}</div>`;
 
 /** How far the whole is, as its cards show it: `{percent, estimated}`. */
 function wholeProgress(job, shown) {

@@ -106,6 +106,7 @@ class JobStore {
 
   // Each answer is the document after the change; each throws a Problem.
   retry = (index, changes = {}) => this.take(api.jobs.retry(this.id, index, changes));
+  choose = (index, attempt) => this.take(api.jobs.choose(this.id, index, attempt));
   cancel = () => this.take(api.jobs.cancel(this.id));
   resume = () => this.take(api.jobs.resume(this.id));
 

@@ -14,6 +14,7 @@ export const isMoving = (clip) => !isOver(clip) && !clip.waiting && clip.status 
 
 function merge(old, fresh, usualSeconds, now) {
   const clip = { ...old, ...fresh, ...sameLinks(old, fresh) };
+  if (fresh.takes) clip.takes = fresh.takes.map((take, i) => ({ ...take, ...sameLinks(old?.takes?.[i], take) }));
   clip.waiting = clip.waiting || null;
   clip.takesStale = !fresh.takes && Boolean(!old || old.takesStale || old.status !== clip.status);
   clip.waitingSince = old && sameWait(old.waiting, clip.waiting) ? old.waitingSince : now;
@@ -25,18 +26,18 @@ function merge(old, fresh, usualSeconds, now) {
 const sameWait = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 const fileOf = (link) => link?.split("?")[0];
-const sameFile = (a, b) => Boolean(a && b) && fileOf(a) === fileOf(b);
+export const sameFile = (a, b) => Boolean(a && b) && fileOf(a) === fileOf(b);
 
 // Every document signs its links anew; a picture or a playing clip must not start again for that.
 export function sameLinks(old, fresh) {
-  const kept = ["url", "thumbnail_url"].filter((name) => sameFile(old?.[name], fresh[name]));
+  const kept = ["url", "thumbnail_url", "keyframe_url", "narration_url"].filter((name) => sameFile(old?.[name], fresh[name]));
   return Object.fromEntries(kept.map((name) => [name, old[name]]));
 }
 
 /** The page without the links of a clip (or, without an index, of the film), because they have run out. */
 export function withoutLinks(state, index) {
   if (index === undefined) return { ...state, job: { ...state.job, film: null } };
-  const clips = state.clips.map((clip, i) => (i === index ? { ...clip, url: null, thumbnail_url: null } : clip));
+  const clips = state.clips.map((clip, i) => (i === index ? { ...clip, url: null, thumbnail_url: null, takes: null } : clip));
   return { ...state, clips };
 }
 

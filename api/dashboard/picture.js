@@ -2,9 +2,10 @@
 import { Icon } from "./icons.js";
 import { html, useEffect, useRef, useState } from "./view.js";
 
-/** Only one clip plays at a time. */
+/** Only one clip plays at a time, but for takes, which are looked at side by side. */
 function stopOthers(video) {
-  for (const other of document.querySelectorAll("video")) if (other !== video) other.pause();
+  const beside = video.closest(".takes");
+  for (const other of document.querySelectorAll("video")) if (other !== video && !beside?.contains(other)) other.pause();
 }
 
 export function togglePlay(within) {

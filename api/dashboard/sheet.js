@@ -2,7 +2,7 @@
 import { Icon } from "./icons.js";
 import { html, useEffect, useRef } from "./view.js";
 
-export function Sheet({ title, close, side = false, children }) {
+export function Sheet({ title, close, side, wide, children }) {
   const ref = useRef(null);
   const leave = () => ref.current.close();
   useEffect(() => {
@@ -13,7 +13,7 @@ export function Sheet({ title, close, side = false, children }) {
   }, []);
   const outside = (event) => event.target === ref.current && leave();
   return html`
-    <dialog ref=${ref} class=${side ? "sheet side" : "sheet"} aria-label=${title} onClose=${close} onClick=${outside}>
+    <dialog ref=${ref} class=${`sheet${side ? " side" : ""}${wide ? " wide" : ""}`} aria-label=${title} onClose=${close} onClick=${outside}>
       <div class="sheet-body">
         <header><h2>${title}</h2>
           <button class="quiet square" aria-label="Close" onClick=${leave}><${Icon} name="close" /></button></header>

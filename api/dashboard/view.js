@@ -2,7 +2,6 @@
 import htm from "./vendor/htm.js";
 import { h } from "./vendor/preact.js";
 
-export { Component, render } from "./vendor/preact.js";
-export { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "./vendor/hooks.js";
+export { Component, render, useEffect, useMemo, useReducer, useRef, useState } from "./vendor/preact.js";
 
 export const html = htm.bind(h);

@@ -88,6 +88,9 @@ export function waitingWords(waiting, sinceSeconds = 0, provider = null) {
 
 export const failedWords = (error) => FAILED[error?.code] || error?.message || "it could not be made. Retry";
 
+/** What model stands in for the one that was ordered, if one does. */
+export const insteadWords = ({ model, fell_back_from: [left] = [] }) => left && `${modelName(model)} instead of ${modelName(left.model)}`;
+
 const NEEDS_YOU = new Set(["budget", "needs_person", "daily_limit"]);
 const TONES = { complete: "done", failed: "failed", cancelled: "off", queued: "waiting" };
 
@@ -114,6 +117,7 @@ function savedWords(clip) {
   const parts = ["saved"];
   if (clip.duration) parts.push(`${clip.duration.toFixed(1)} s`);
   if (clip.cost_cents) parts.push(money(clip.cost_cents));
+  if (insteadWords(clip)) parts.push(insteadWords(clip));
   return parts.join(" · ");
 }
 
@@ -130,5 +134,5 @@ const JOB_TONES = { queued: "waiting", complete: "done", partial: "you", failed:
 const JOB_WORDS = { queued: "waiting to start", assembling: "putting the film together", partial: "partly done" };
 
 export const jobTone = (job) => JOB_TONES[job.state] || "moving";
-export const jobWords = (job) => JOB_WORDS[job.state] || job.state;
+export const jobWords = (job) => (job.state === "assembling" && job.film ? "making the film anew" : JOB_WORDS[job.state] || job.state);
 export const jobIsOver = (job) => ["complete", "partial", "failed", "cancelled"].includes(job.state);

@@ -1,0 +1,64 @@
+"""The dashboard in a browser, as tests open, read and photograph it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+from cli.stack.stack import Stack
+
+SCREENSHOTS = Path(__file__).parents[1] / "var" / "screenshots"
+LONG_MS = 60_000  # for what a job has to do first; nothing is measured with it
+DESKTOP, PHONE, SMALL_PHONE = (1280, 860), (390, 844), (320, 568)
+
+FLAGGED = "[[sim: fail=moderated]]"
+SLOW = "[[sim: seconds=8]]"
+OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def storyboard(*scenes: str, **more: Any) -> dict[str, Any]:
+    shots = [{"description": scene, "duration": 5} for scene in scenes]
+    return {"title": "Harbour", "model": "replicate/seedance-1-pro", "min_clips": 1, "scenes": shots, **more}
+
+
+@contextmanager
+def opened(browser: Browser, size: tuple[int, int] = DESKTOP, **more: Any) -> Iterator[Page]:
+    """A page of its own; a script error or a breach of the content policy is a failure of the test."""
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, locale="en-GB", **more)
+    page = context.new_page()
+    page.set_default_timeout(LONG_MS)
+    errors: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        # The browser logs every refused request by itself; what the page made of it is what the tests look at.
+        if message.type == "error" and not message.text.startswith(("Failed to load resource", "WebSocket")):
+            errors.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: errors.append(dialog.message))
+    yield page
+    context.close()
+    assert errors == []
+
+
+def sign_in(page: Page, stack: Stack, key: str) -> None:
+    page.goto(stack.addresses.api_url)
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def shoot(page: Page, name: str) -> None:
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def card(page: Page, index: int) -> Any:
+    return page.locator(f".bin [data-clip='{index}']")
+
+
+def saved(page: Page, indexes: Sequence[int]) -> None:
+    for index in indexes:
+        expect(card(page, index)).to_contain_text("saved", timeout=LONG_MS)
