@@ -35,6 +35,10 @@ def test_models_are_found_by_all_that_they_have_to_do_at_once(api: Web) -> None:
     for query in ("?mode=image", "?aspect_ratio=9:16", "?duration=5"):
         assert both <= {row["model"] for row in models(api, query)}
     assert both
+    assert {row["kind"] for row in models(api, "?kind=video")} == {"video"}
+    assert not {row["model"] for row in models(api, "?kind=audio")} & {
+        row["model"] for row in models(api, "?kind=video")
+    }
     assert models(api, "?provider=nobody") == []
     assert models(api, "?duration=100000") == []
 
@@ -48,3 +52,15 @@ def test_a_job_is_priced_without_being_stored(api: Web, address: str) -> None:
     assert priced["dry_run"] is True
     assert priced["estimate_cents"] == sum(scene["estimate_cents"] for scene in priced["scenes"]) > 0
     assert [scene["index"] for scene in priced["scenes"]] == [0, 1, 2]
+
+
+@pytest.mark.requirement("R42")
+def test_a_model_is_told_with_the_schema_of_its_scenes(api: Web) -> None:
+    client = api.client(KEY)
+    assert client.get("/v1/models/replicate/veo-3.1").get_json()["model"] == "replicate/veo-3.1"
+    told = client.get("/v1/models/replicate/veo-3.1/schema").get_json()
+    assert set(told["modes"]) == {"text", "image", "references", "first_last_frame"}
+    references = told["modes"]["references"]
+    assert references["aspect_ratios"] == ["16:9"]
+    assert references["scene"]["properties"]["reference_image_urls"]["maxItems"] == 3
+    assert client.get("/v1/models/replicate/veo-9/schema").status_code == 404
