@@ -19,6 +19,7 @@ from api.replies import reply, taken_in
 from pipeline import canvas, single
 from pipeline.domain.catalogue import Catalogue
 from pipeline.domain.choice import Why
+from pipeline.domain.job import Status
 from pipeline.domain.single import JOB_NAMES, SCENE_NAMES
 
 _NAMES = (*SCENE_NAMES.values(), *JOB_NAMES.values())
@@ -71,7 +72,7 @@ class Standing(BaseModel):
 
     id: str
     clip_id: str
-    status: schemas.Status
+    status: Status
     progress: int
     url: str | None
     thumbnail_url: str | None

@@ -62,7 +62,11 @@ def _read(services: Services, body: Any) -> tuple[Wish, single.Single]:
     own = {"model", "provider", "mode"}
     said = {name: body[name] for name in own if body.get(name) is not None} if isinstance(body, Mapping) else {}
     keys = {name for model in services.catalogue.models.values() for name in (model.key, model.slug)}
-    allowed = {"model": keys, "provider": set(services.catalogue.accounts), "mode": set(INPUTS_OF_MODE)}
+    allowed: dict[str, set[str]] = {
+        "model": keys,
+        "provider": set(services.catalogue.accounts),
+        "mode": {*INPUTS_OF_MODE},
+    }
     problems = [
         FieldError(
             field=name, value=shortened(value), allowed=sorted(allowed[name]), message=f"there is no such {name} here"

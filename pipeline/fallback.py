@@ -114,4 +114,4 @@ def _most_cents(services: Services, job: JobRow, clips: list[ClipRow], price_cen
     if budget_cents is None:
         return most
     planned = sum(int(clip.shot["estimate_cents"]) for clip in clips if clip.state in _UNPAID)
-    return min(most, budget_cents - job.actual_cents - planned + price_cents)
+    return min(most, int(budget_cents) - job.actual_cents - planned + price_cents)

@@ -36,7 +36,7 @@ def fail(api: Web, model: str) -> None:
 
 
 def reason(document: dict[str, Any], model: str) -> str:
-    return next(each["reason"] for each in document["choice"]["passed_over"] if each["model"] == model)
+    return str(next(each["reason"] for each in document["choice"]["passed_over"] if each["model"] == model))
 
 
 @pytest.mark.requirement("R20", "R22")

@@ -211,7 +211,8 @@ def test_a_length_that_exists_at_another_resolution_only_is_refused() -> None:
     both = own.replace(" }", ', resolution = "768p" }').replace("[", f"[{dear}, ")
     offered = TEXTS["replicate.toml"].replace('allowed = ["768p"] }', 'allowed = ["768p", "1080p"] }', 1)
     offered = offered.replace(own, both)
-    scene, told = {"resolution": "1080p"}, {"catalogue": load({"replicate.toml": offered}), "model": HAILUO}
+    scene: dict[str, Any] = {"resolution": "1080p"}
+    told: dict[str, Any] = {"catalogue": load({"replicate.toml": offered}), "model": HAILUO}
     assert planned(scene | {"duration": 6}, **told).estimate_cents == 49
     errors = refusal(UnsupportedDuration, scene | {"duration": 7}, **told)
     assert errors["scenes.0.duration"].allowed == [6]
