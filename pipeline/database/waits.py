@@ -4,14 +4,28 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Engine, Text, and_, case, cast, exists, func, literal, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Select,
+    Uuid,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from pipeline.database.engine import transaction
 from pipeline.database.tables import assets
 from pipeline.domain.answers import ASIDE, Reason
 from pipeline.domain.asset import TERMINAL, UNDER_WAY, State
-from pipeline.domain.needs import AT_ONCE
+from pipeline.domain.needs import AT_ONCE, PARTS
 
 _OTHER = assets.alias("other")
 _REASON = assets.c.waiting["reason"].astext
@@ -19,31 +33,36 @@ _REASON = assets.c.waiting["reason"].astext
 
 def held_by(reason: Reason) -> ColumnElement[bool]:
     """Whether an asset has to stand aside for this reason, by what the rows say now."""
-    same_job = _OTHER.c.job_id == assets.c.job_id
     if reason is Reason.DEPENDENCY:
-        needed = assets.c.needs.has_key(cast(_OTHER.c.id, Text))
-        return and_(assets.c.needs != [], exists().where(same_job, needed, _OTHER.c.state.not_in(list(TERMINAL))))
-    before = (
-        _OTHER.c.kind == assets.c.kind,
-        _OTHER.c["index"] < assets.c["index"],
-        _OTHER.c.state.in_(list(UNDER_WAY)),
-    )
-    ahead = select(func.count()).select_from(_OTHER).where(same_job, *before).scalar_subquery()
-    return and_(assets.c.kind.in_(AT_ONCE), ahead >= case(dict(AT_ONCE), value=assets.c.kind))
+        return and_(assets.c.needs != [], exists(_open_needs(_OTHER.c.id)))
+    return or_(*(and_(assets.c.kind == kind, exists(_ahead(kind, most))) for kind, most in AT_ONCE.items()))
 
 
-def dependency() -> ColumnElement[int]:
-    """The scene of the first asset that one waits for."""
-    needed = assets.c.needs.has_key(cast(_OTHER.c.id, Text))
-    still = (_OTHER.c.job_id == assets.c.job_id, needed, _OTHER.c.state.not_in(list(TERMINAL)))
-    return select(func.min(_OTHER.c["index"])).where(*still).scalar_subquery()
+def dependency() -> ColumnElement[Any]:
+    """The scene of the first asset that one waits for; looked for only where anything is needed at all."""
+    return case((assets.c.needs != [], _open_needs(func.min(_OTHER.c["index"])).scalar_subquery()))
+
+
+def _open_needs(what: ColumnElement[Any]) -> Select[Any]:
+    """The assets that one needs and that have not ended, each looked up by its id."""
+    needed = func.jsonb_array_elements_text(assets.c.needs).column_valued("needed")
+    still = (_OTHER.c.id == cast(needed, Uuid), _OTHER.c.state.not_in(list(TERMINAL)))
+    return select(what).where(*still).correlate(assets)
+
+
+def _ahead(kind: str, most: int) -> Select[Any]:
+    """The last of so many of a kind that go before an asset, if there are so many; the nearest is looked at first."""
+    before = (_OTHER.c.job_id == assets.c.job_id, _OTHER.c.kind == kind, _OTHER.c["index"] < assets.c["index"])
+    found = select(_OTHER.c.id).where(*before, _OTHER.c.state.in_(list(UNDER_WAY))).correlate(assets)
+    return found.order_by(_OTHER.c["index"].desc()).offset(most - 1).limit(1)
 
 
 def parts() -> ColumnElement[Any]:
     """What is made beside a clip for its scene, as a list of objects."""
     shown = ("id", "kind", "state", "progress", "model", "file_key", "duration_seconds", "waiting", "failure")
     told = func.jsonb_build_object(*(each for name in shown for each in (literal(name), _OTHER.c[name])))
-    beside = (_OTHER.c.scene_id == assets.c.scene_id, _OTHER.c.id != assets.c.id)
+    # By the names of what a scene can have, which are an index: two look-ups, however large the job is.
+    beside = (_OTHER.c.kind.in_(PARTS), _OTHER.c["index"] == assets.c["index"])
     found = func.jsonb_agg(aggregate_order_by(told, _OTHER.c.kind.desc()))
     whole = select(func.coalesce(found, literal_column("'[]'::jsonb"))).where(
         _OTHER.c.job_id == assets.c.job_id, *beside

@@ -12,6 +12,9 @@ from pipeline.domain.asset import TERMINAL, State
 #: A job makes at most so many of a kind at once (R15); of the others as many as its accounts take.
 AT_ONCE: Mapping[str, int] = {"audio": 3, "image": 2}
 
+#: What a scene has made beside its clip.
+PARTS = ("image", "audio")
+
 _WORDS = {
     "video": "the clip",
     "image": "the keyframe",

@@ -78,8 +78,8 @@ class Media:
     def last_frame(self, path: Path, out: Path) -> None:
         """Write the last frame as a JPEG of the clip's own size, for a scene that goes on from it."""
         demuxer = demuxer_of(path)
-        # A second from the end is enough, unless the sound goes on for longer than the picture.
-        for near_end in (["-sseof", "-1"], []):
+        # A quarter of a second from the end is enough, unless the sound goes on for longer than the picture.
+        for near_end in (["-sseof", "-0.25"], ["-sseof", "-2"], []):
             source = [*near_end, *ffmpeg.video_input(path, demuxer)]
             with suppress(FileNotFoundError, BrokenMedia), _finished(out) as unfinished:
                 ffmpeg.run(self._ffmpeg, [*source, *_LAST_FRAME, f"file:{unfinished}"], _PICTURING)
