@@ -71,7 +71,7 @@ class Fal:
     def submit(self, order: Order) -> Submitted:
         """Put an order into the queue: exactly one POST; what can't be read as a clear answer is ``Unknown``."""
         query = "?" + urlencode({"fal_webhook": order.webhook_url}) if order.webhook_url else ""
-        reply = self._client.pay(f"/{_path(order)}{query}", order.input, {})
+        reply = self._client.pay(f"/{_path(order)}{query}", _nested(order.input), {})
         answer = paying_answer(reply, SIGNS)
         if isinstance(answer, Refused) and isinstance(reply, Reply) and answer.code == "rejected_input":
             return refusal(reply.status, reply.document() or {}, retryable=_retryable(reply))
@@ -94,7 +94,7 @@ class Fal:
 
     def find(self, order: Order, since: datetime) -> Found | Busy | Silent:
         """Search the finished requests back to ``since``; what still runs is not listed, so absence is never proven."""
-        wanted, found = _canonical(order.input), dict[str, Reading]()
+        wanted, found = _canonical(_nested(order.input)), dict[str, Reading]()
         cursor: Any = ""
         for _ in range(MAX_PAGES):
             page = _document(self._client.ask("GET", self._list(_path(order), since, cursor), LISTING))
@@ -164,6 +164,18 @@ class Fal:
         query = {"endpoint_id": endpoint, "start": start, "expand": "payloads", "limit": "100"}
         more = {"cursor": cursor} if cursor else {}
         return f"{self._hosts['platform']}/v1/models/requests/by-endpoint?{urlencode(query | more)}"
+
+
+def _nested(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The input with each name of two parts as a field of an object: ``voice_setting.voice_id``."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        outer, _, inner = name.partition(".")
+        if inner:
+            found.setdefault(outer, {})[inner] = value
+        else:
+            found[name] = value
+    return found
 
 
 def _path(order: Order) -> str:

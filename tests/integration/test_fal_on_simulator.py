@@ -231,6 +231,19 @@ def test_a_cancelled_job_cancels_its_requests_at_fal(here: World) -> None:
     assert [line["status"] for line in here.sold()] == ["canceled"]
 
 
+@pytest.mark.requirement("R46")
+def test_a_keyframe_and_a_narration_are_made_by_fal_too(here: World) -> None:
+    scene = {"description": "a lighthouse", "keyframe": "a lighthouse at dawn", "narration": "Once upon a time"}
+    makers = {"model": "fal/veo-3.1-fast", "image_model": "fal/flux-schnell", "speech_model": "fal/speech-02-hd"}
+    job_id = here.order([scene], **makers)
+    assets = here.query("select id, kind from assets where job_id = :id order by kind", id=job_id)
+    for asset in sorted(assets, key=lambda each: each["kind"] == "video"):
+        assert here.until(asset["id"])["state"] == State.DONE
+    sold = {line["model"]: line["input"] for line in here.sold()}
+    assert sold.keys() == {"fal-ai/flux/schnell", "fal-ai/minimax/speech-02-hd", "fal-ai/veo3.1/fast/image-to-video"}
+    assert sold["fal-ai/minimax/speech-02-hd"]["voice_setting"] == {"voice_id": "Wise_Woman"}
+
+
 def letter_about(here: World, mailbox: Mailbox, asset_id: UUID) -> Letter:
     """The webhook about the end of the clip's last take, once it has come."""
     secret = here.services.settings.secret_key

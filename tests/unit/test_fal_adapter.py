@@ -82,6 +82,14 @@ def test_what_comes_after_the_order_goes_to_owner_and_alias(fal: Fal, server: Se
     assert [seen.path for seen in server.seen] == [f"/{app}/requests/{ID}/status", f"/{app}/requests/{ID}"]
 
 
+def test_what_is_nested_over_there_is_given_its_form(fal: Fal, server: Server) -> None:
+    server.plays(answer(200, RECEIPT))
+    speech = {"text": "hello", "voice_setting.voice_id": "Wise_Woman", "voice_setting.speed": 1}
+    fal.submit(Order(model="fal-ai/minimax/speech-02-hd", endpoint="fal-ai/minimax/speech-02-hd", input=speech))
+    [seen] = server.seen
+    assert seen.document == {"text": "hello", "voice_setting": {"voice_id": "Wise_Woman", "speed": 1}}
+
+
 NO_PROOF = {
     "a 500": answer(500, {"detail": "oops"}),
     "a 503 with Retry-After": answer(503, {}, Retry_After="3"),
