@@ -78,18 +78,15 @@ def plan_clip(
 def _parts(spec: JobSpec, index: int, catalogue: Catalogue) -> tuple[list[Shot], list[Problem]]:
     """What a scene has made beside its clip."""
     scene, shots, problems = spec.scenes[index], list[Shot](), list[Problem]()
-    makers: list[tuple[Kind, str | None, Maker]] = [
-        ("image", scene.keyframe, keyframe),
-        ("audio", scene.narration, narration),
-    ]
-    for kind, wanted, made in makers:
-        if not wanted:
+    makers: list[tuple[Kind, str, Maker]] = [("image", "keyframe", keyframe), ("audio", "narration", narration)]
+    for kind, field, made in makers:
+        if not getattr(scene, field):
             continue
         model, found = model_of_kind(spec, kind, catalogue)
         problems += found
         if model is not None:
             shot, amiss = made(spec, index, model)
-            problems += amiss
+            problems += [*amiss, *unfit_words(f"scenes.{index}.{field}", shot.prompt, model)]
             shots.append(with_references(spec, shot, model))
     return shots, problems
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.domain.catalogue import load
+from pipeline.domain.catalogue import Catalogue, load
 from pipeline.domain.errors import MissingInput, OverBudget, Refusal, UnknownModel, UnsupportedAspectRatio
 from pipeline.domain.needs import IfFailed
 from pipeline.domain.order import Plan, compose_input, plan
@@ -142,3 +142,15 @@ def test_a_maker_that_cannot_do_it_is_refused_once_for_all_scenes(
 ) -> None:
     refusal = refused(*[{"keyframe": "A tower", "narration": "Once."}] * 3, **job)
     assert (isinstance(refusal, kind), fields(refusal)) == (True, [field])
+
+
+@pytest.mark.requirement("R42", "R46")
+def test_words_that_are_too_long_for_their_maker_are_refused_with_the_context_before_them() -> None:
+    short = {key: SHIPPED.model(key).model_copy(update={"prompt_max": 30}) for key in MAKERS.values()}
+    tight = Catalogue({**SHIPPED.models, **short}, SHIPPED.accounts)
+    scene = {"description": "A lighthouse", "keyframe": "A tower", "narration": "It was a dark and stormy night."}
+    body = {"model": "replicate/seedance-1-pro", "scenes": [scene], **MAKERS}
+    for context, wrong in (("", {"narration"}), ("The keeper wears yellow", {"narration", "keyframe"})):
+        with pytest.raises(Refusal) as caught:
+            plan(parse_job({**body, "consistency_context": context}), tight, duration_buffer=1.25)
+        assert {error.field for error in caught.value.errors} == {f"scenes.0.{field}" for field in wrong}
