@@ -39,6 +39,8 @@ from pipeline.settings import ProviderSettings, Settings
 from pipeline.storage import Storage
 
 _REDIS_SECONDS = 5.0
+# Keys are withdrawn without a word; fal wants its set to be asked for every day.
+_KEY_LIFE = timedelta(hours=24)
 # What an owner's list of jobs shows live.
 _FOR_LISTS = frozenset({EventType.JOB_PROGRESS, EventType.JOB_COMPLETE})
 
@@ -83,7 +85,7 @@ class Services:
         return self.catalogue.account_for(model)
 
     def signing_secret(self, account: str, *, newer_than: timedelta | None = None) -> str | None:
-        """The key that signs an account's webhooks: the operator's for a main one, else its own, asked for once.
+        """The key that signs an account's webhooks: the operator's for a main one, else its own, asked for once a day.
 
         ``newer_than`` asks again when what we have is older: a signature that fails may be made with a new key.
         """
@@ -91,7 +93,7 @@ class Services:
         if account in main and (told := self._own(main[account]).webhook_secret):
             return told
         known, since = self.signing_secrets.get(account, (None, self.now()))
-        if known and (newer_than is None or self.now() - since < newer_than):
+        if known and self.now() - since < (_KEY_LIFE if newer_than is None else newer_than):
             return known
         fetched = self.provider(account).webhook_secret()
         if isinstance(fetched, str):

@@ -182,6 +182,14 @@ def test_a_failure_arrives_by_webhook_with_the_reason(here: World, mailbox: Mail
 
 
 @pytest.mark.requirement("R53")
+def test_the_published_keys_are_asked_for_once_a_day(here: World) -> None:
+    adapter: Any = here.services.providers["fal"]
+    days = [here.at(timedelta(hours=hours)).services for hours in (0, 1, 23, 25, 26)]
+    assert len({services.signing_secret("fal") for services in days}) == 1
+    assert adapter.calls.count("webhook_secret") == 2
+
+
+@pytest.mark.requirement("R53")
 def test_a_forged_webhook_changes_nothing(here: World, mailbox: Mailbox) -> None:
     [asset_id] = here.ids(here.job(model=MODEL, prompt="[[sim: webhook=forged]]"))
     here.until(asset_id, State.RENDERING)
