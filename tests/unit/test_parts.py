@@ -133,7 +133,6 @@ def test_a_model_that_takes_no_picture_or_nothing_else_is_refused_for_a_scene_th
         ({"image_model": "replicate/seedance-1-pro"}, Refusal, "image_model"),
         ({"speech_model": "replicate/flux-schnell"}, Refusal, "speech_model"),
         ({"speech_model": None}, MissingInput, "speech_model"),
-        ({"speech_model": "fal/speech-02-hd", "voice": "Leslie"}, Refusal, "voice"),
         ({"aspect_ratio": "9:21", "image_model": "fal/flux-dev"}, UnsupportedAspectRatio, "aspect_ratio"),
     ],
 )
@@ -154,3 +153,14 @@ def test_words_that_are_too_long_for_their_maker_are_refused_with_the_context_be
         with pytest.raises(Refusal) as caught:
             plan(parse_job({**body, "consistency_context": context}), tight, duration_buffer=1.25)
         assert {error.field for error in caught.value.errors} == {f"scenes.0.{field}" for field in wrong}
+
+
+@pytest.mark.requirement("R42", "R46")
+def test_a_model_whose_voice_cannot_be_chosen_refuses_one() -> None:
+    mute = SHIPPED.model(MAKERS["speech_model"]).model_copy(update={"voice": None})
+    catalogue = Catalogue({**SHIPPED.models, mute.key: mute}, SHIPPED.accounts)
+    body = {"model": "replicate/seedance-1-pro", "scenes": [{"description": "A", "narration": "Once."}], **MAKERS}
+    assert plan(parse_job(body), catalogue, duration_buffer=1.25).parts[0].voice is None
+    with pytest.raises(Refusal) as caught:
+        plan(parse_job({**body, "voice": "Leslie"}), catalogue, duration_buffer=1.25)
+    assert fields(caught.value) == ["voice"]
