@@ -159,6 +159,7 @@ class Model(Row):
             "fps": self.fps and self.fps.default,
             "inputs": {name: given.max for name, given in self.inputs if given},
             "prompt": bool(self.prompt_field),
+            "prompt_max": self.prompt_max,
             "seed": self.seed_field is not None,
             "negative_prompt": self.negative_prompt_field is not None,
             "price": _price_document(self.price),
