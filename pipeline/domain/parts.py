@@ -53,6 +53,9 @@ def keyframe(spec: JobSpec, index: int, model: Model) -> tuple[Shot, list[Proble
     if shapes and spec.aspect_ratio not in shapes:
         message = f"{model.key} makes {', '.join(shapes)}: choose one of these or another image_model"
         found.append(problem(UnsupportedAspectRatio, "aspect_ratio", spec.aspect_ratio, list(shapes), message))
+    if "text" not in model.modes and not spec.reference_images:
+        message = f"{model.key} makes pictures from pictures only: give reference_images, or another image_model"
+        found.append(problem(MissingInput, "reference_images", None, "links to pictures", message))
     prompt = prompt_of(spec.consistency_context, scene.keyframe or "")
     found += unfit_words(f"scenes.{index}.keyframe", prompt, model)
     seed = scene.seed if model.seed_field else None
