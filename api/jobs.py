@@ -106,4 +106,4 @@ def retry_clip(path: ClipPath) -> Response:
 @allow(Policy.KEY)
 def choose_take(path: ClipPath) -> Response:
     """Let a clip be another of its takes; the film is made anew, and the old one stays until then."""
-    return reply(steer.choose(services(), caller().owner_id, path.job_id, path.index, json_body()), 202)
+    return reply(steer.choose(services(), caller().owner_id, path.job_id, path.index, optional_json_body()), 202)
