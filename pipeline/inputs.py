@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from pipeline.domain.context import with_context
 from pipeline.domain.fit import INPUT_FIELDS, mode_from
 from pipeline.domain.hold import Hold
 from pipeline.domain.needs import part_of, sources
@@ -27,8 +28,13 @@ def whole_shot(services: Services, hold: Hold) -> Shot:
     inputs, shot = hold.shot["inputs"], without_pictures(shot)
     for name, source in sources(inputs):
         given = part_of(hold.needs, source)
-        if given is not None:
-            shot = _with(services, shot, name, source["part"], given)
+        if given is None:
+            continue
+        if source["part"] == _WORDS:
+            model = services.catalogue.model(hold.model)
+            shot = replace(shot, prompt=with_context(given, shot.prompt, at_most=model.prompt_max))
+        else:
+            shot = _with(services, shot, name, given)
     if not inputs or shot.kind != "video":
         return shot
     return replace(shot, mode=mode_from([name for name, (field, _) in INPUT_FIELDS.items() if getattr(shot, field)]))
@@ -44,9 +50,7 @@ def planned_anew(services: Services, job_id: UUID, spec: JobSpec, shot: Shot) ->
     return {**as_kept(shot), "inputs": taken(shot, ids)}, needed(shot, ids)
 
 
-def _with(services: Services, shot: Shot, name: str, part: str, given: str) -> Shot:
-    if part == _WORDS:
-        return replace(shot, prompt=f"{given}\n\n{shot.prompt}")
+def _with(services: Services, shot: Shot, name: str, given: str) -> Shot:
     field, _ = INPUT_FIELDS[name]
     link = services.storage.link(services.settings.s3_bucket_clips, given)
     before = getattr(shot, field)

@@ -7,6 +7,8 @@ import unicodedata
 PARTS = ("CHARACTER APPEARANCE", "PRODUCT FEATURES", "COLOR PALETTE", "VISUAL STYLE")
 #: Of each part: providers cut or refuse prompts of more than about 2000 characters, and the scene needs its share.
 MAX_PART_CHARS = 400
+#: Less of a part than this tells nothing.
+_LEAST = 60
 
 _NOTHING = frozenset({"", "none", "n/a", "not applicable", "not visible", "-"})
 # A model may write headings in its own manner: "**Colour palette**:", "2) VISUAL STYLE -", "### Product Features".
@@ -36,16 +38,44 @@ def parts_of(words: str) -> dict[str, str]:
     return told
 
 
-def with_context(context: str | None, prompt: str) -> str:
-    """The context, a blank line, then the prompt (R31); just the prompt where there is no context."""
+def with_context(context: str | None, prompt: str, *, at_most: int | None = None) -> str:
+    """The context, a blank line, then the prompt (R31); just the prompt where there is no context.
+
+    ``at_most`` is the longest prompt that the model takes, in UTF-16 units; it is the context that is cut to it.
+    """
+    if context and at_most is not None:
+        context = _cut_to(context, at_most - _units(prompt) - 2)
     return f"{context}\n\n{prompt}" if context else prompt
+
+
+def _cut_to(context: str, room: int) -> str:
+    """The context in so much room: what short parts leave goes to the longer ones; nothing where that is too little."""
+    lines = context.split("\n")
+    room -= len(lines) - 1
+    cut: dict[int, str] = {}
+    for place, line in sorted(enumerate(lines), key=lambda each: _units(each[1])):
+        share = room // (len(lines) - len(cut))
+        if _units(line) > share and share < _LEAST:
+            return ""
+        cut[place] = _cut(line, share)
+        room -= _units(cut[place])
+    return "\n".join(cut[place] for place in range(len(lines)))
+
+
+def _cut(text: str, most: int) -> str:
+    """At most so many units of a text, to the end of a word."""
+    if _units(text) <= most:
+        return text
+    kept = text.encode("utf-16-le")[: 2 * (most - 1)].decode("utf-16-le", "ignore")
+    return kept.rsplit(" ", 1)[0].rstrip(" ,;:") + "…"
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
 
 
 def _plain(body: str) -> str:
     """On one line, without the marks of a list or of bold type, and cut at a word."""
     bare = re.sub(r"[*_`#]+|^\s*[-•]\s*", " ", body, flags=re.MULTILINE)
     printable = "".join(sign if sign.isprintable() else " " for sign in bare)
-    said = " ".join(printable.split())
-    if len(said) <= MAX_PART_CHARS:
-        return said
-    return said[:MAX_PART_CHARS].rsplit(" ", 1)[0].rstrip(" ,;:") + "…"
+    return _cut(" ".join(printable.split()), MAX_PART_CHARS)

@@ -84,7 +84,9 @@ def _words(output: object) -> str | None:
     pieces = [output] if isinstance(output, str) else output
     if not isinstance(pieces, list) or not all(isinstance(each, str) for each in pieces):
         return None
-    words = "".join(pieces)[:MAX_WORDS_CHARS]
+    # Pieces may part a character in two; what no database can keep is left out.
+    joined = "".join(pieces)[:MAX_WORDS_CHARS].encode("utf-16-le", "surrogatepass")
+    words = joined.decode("utf-16-le", "ignore").replace("\0", "")
     return words if words.strip() and not _SCHEME.match(words) else None
 
 

@@ -1,8 +1,10 @@
 """What a vision model says becomes the consistency context, however it says it."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.domain.context import MAX_PART_CHARS, context_of, parts_of, with_context
+from pipeline.domain.context import MAX_PART_CHARS, PARTS, context_of, parts_of, with_context
 
 WHOLE = {
     "CHARACTER APPEARANCE": "An old keeper.",
@@ -85,3 +87,25 @@ def test_a_part_that_rambles_on_is_cut_at_a_word() -> None:
 def test_a_prompt_is_the_context_a_blank_line_and_the_scene() -> None:
     assert with_context("VISUAL STYLE: Noir.", "SCENE: A lamp.") == "VISUAL STYLE: Noir.\n\nSCENE: A lamp."
     assert with_context(None, "SCENE: A lamp.") == "SCENE: A lamp."
+
+
+def test_it_is_the_context_that_is_cut_to_what_a_model_takes_and_the_longest_part_first() -> None:
+    context = f"CHARACTER APPEARANCE: {'an old keeper in yellow, ' * 16}\nCOLOR PALETTE: Teal."
+    prompt = with_context(context, "SCENE: A lamp.", at_most=200)
+    first, second, blank, scene = prompt.split("\n")
+    assert len(prompt) <= 200
+    assert first.startswith("CHARACTER APPEARANCE: an old keeper in yellow, an old")
+    assert first.endswith("…")
+    assert (second, blank, scene) == ("COLOR PALETTE: Teal.", "", "SCENE: A lamp.")
+    assert with_context(context, "SCENE: A lamp.", at_most=60) == "SCENE: A lamp."
+    assert with_context(context, "SCENE: A lamp.", at_most=10_000) == f"{context}\n\nSCENE: A lamp."
+
+
+@given(st.lists(st.text(), min_size=4, max_size=4), st.text(max_size=300), st.integers(1, 3000))
+def test_whatever_is_said_the_scene_stays_whole_and_the_prompt_short_enough(
+    said: list[str], scene: str, at_most: int
+) -> None:
+    words = "\n".join(f"{name}: {each}" for name, each in zip(PARTS, said, strict=True))
+    prompt = with_context(context_of(words), scene, at_most=at_most)
+    assert prompt.endswith(scene)
+    assert prompt == scene or len(prompt.encode("utf-16-le")) // 2 <= at_most

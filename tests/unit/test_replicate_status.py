@@ -91,6 +91,7 @@ def test_a_succeeded_prediction_is_finished_with_its_links(
     [
         "VISUAL STYLE: film.\nSee https://f.test/",
         ["VISUAL", " STYLE: ", "film.\nSee https:", "//f.test/"],
+        ["VISUAL", " ST\0YLE: ", "\ud83cfilm.\nSee https:", "//f.test/"],
     ],
 )
 def test_a_text_model_answers_with_words_whole_or_in_pieces(replicate: Replicate, server: Server, output: Any) -> None:
