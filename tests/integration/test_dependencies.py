@@ -8,16 +8,17 @@ from uuid import UUID
 import pytest
 import requests
 
-from pipeline import show, steer
+from pipeline import accept, show, steer
 from pipeline.database.waits import Waits
 from pipeline.domain.answers import Reason
 from pipeline.domain.asset import HOLDS_SLOT, State
+from pipeline.domain.events import EventType
 from pipeline.domain.job import JobState
 from pipeline.finish import finish, make_film
 from pipeline.start import start
 from pipeline.sweep import sweep
 from tests import servers
-from tests.builders import Killed, World, killed, world
+from tests.builders import MODEL, Killed, World, killed, world
 from tests.told import operator_says
 
 IMAGE, SPEECH = "replicate/flux-schnell", "replicate/speech-2.8-hd"
@@ -285,3 +286,38 @@ def test_the_sweeper_wakes_whom_a_dead_worker_did_not(here: World) -> None:
     sweep(here.services)
     assert second in published(here)
     assert here.until(second)["state"] == DONE
+
+
+@pytest.mark.requirement("R46", "R57", "R66")
+def test_a_dry_run_shows_and_prices_all_that_would_be_made_and_stores_nothing(here: World) -> None:
+    body = {"model": MODEL, "scenes": [scene(keyframe="a tower", narration="Once."), scene()], **MAKERS}
+    told = accept.estimate(here.services, body)
+    assert [(part["kind"], part["index"], part["model"]) for part in told["parts"]] == [
+        ("image", 0, IMAGE),
+        ("audio", 0, SPEECH),
+    ]
+    assert told["estimate_cents"] == sum(each["estimate_cents"] for each in (*told["scenes"], *told["parts"]))
+    assert here.query("select id from jobs") == []
+
+
+@pytest.mark.requirement("R46", "R33")
+def test_what_is_made_beside_a_clip_has_events_of_its_own_and_none_of_a_clips(here: World) -> None:
+    job_id = begun(here, scene(keyframe="a tower"))
+    clip, picture = here.ids(job_id)[0], asset(here, job_id, "image")
+    here.until(picture)
+    told = [event for event in here.events(job_id) if event.payload.get("asset_id") == str(picture)]
+    assert {event.type for event in told} == {EventType.ASSET_PROGRESS}
+    assert [event.payload["status"] for event in told] == ["processing", "rendering", "processing", "complete"]
+    assert str(here.services.present(told[-1])["url"]).startswith("http")
+    here.until(clip)
+    of_clips = {event.payload.get("clip_id") for event in here.events(job_id)} - {None}
+    assert of_clips == {str(clip)}
+
+
+@pytest.mark.requirement("R57", "R66")
+def test_all_kinds_are_booked_in_the_jobs_own_cost(here: World) -> None:
+    job_id = begun(here, scene(keyframe="a tower", narration="Once."))
+    for kind in ("image", "audio", "video"):
+        here.until(asset(here, job_id, kind))
+    job = here.read(job_id)
+    assert job.actual_cents == job.estimate_cents
