@@ -82,6 +82,10 @@ IN_LINE = Busy(reason=Reason.SLOT, place=3)
 SILENT = Silent(message="connection refused")
 UNKNOWN = Unknown(message="the connection broke off")
 WITHDRAWN = Withdrawn()
+SKIPPED = Withdrawn(code="dependency_failed", message="the clip of scene 0 failed")
+NEEDED = Failure(code="dependency_failed", message="the clip of scene 0 failed", retryable=True)
+NEEDING = Busy(reason=Reason.DEPENDENCY)
+CROWDED = Busy(reason=Reason.JOB_LIMIT)
 REROUTED = Rerouted(model="fal/veo3", provider="fal", account="fal", shot={}, reason="no_credit", refused=HOPELESS)
 
 PLAINLY = {"silences": 0, "waiting": None}
@@ -121,6 +125,9 @@ TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
     (State.WAITING, FINISHED, State.FETCHING, 0, {**PLAINLY, "failure": None}),
     (State.WAITING, REROUTED, State.WAITING, 0, ELSEWHERE),
     (State.WAITING, WITHDRAWN, State.CANCELLED, None, PLAINLY),
+    (State.WAITING, SKIPPED, State.CANCELLED, None, {**PLAINLY, "failure": NEEDED}),
+    (State.WAITING, NEEDING, State.WAITING, 33, {"waiting": held(NEEDING)}),
+    (State.WAITING, CROWDED, State.WAITING, 33, {"waiting": held(CROWDED)}),
     (State.SUBMITTING, ACCEPTED, State.RENDERING, 7, RENDERING),
     (State.SUBMITTING, FINISHED, State.FETCHING, 0, PLAINLY),
     (State.SUBMITTING, CURABLE, State.WAITING, 4, anew(CURABLE, 4)),
@@ -194,7 +201,7 @@ def test_each_cell_of_the_table_says_what_becomes_of_the_asset_and_when_to_look_
     decision = decide(BEFORE[before], answer, POLICY, NOW)
     assert decision.asset == replace(BEFORE[before], state=after, **changes)
     assert decision.wait == (None if wait_seconds is None else timedelta(seconds=wait_seconds))
-    assert decision.parked == (after is State.WAITING and answer in (BLOCKED, BROKEN, IN_LINE))
+    assert decision.parked == (after is State.WAITING and answer in (BLOCKED, BROKEN, IN_LINE, NEEDING, CROWDED))
 
 
 @pytest.mark.parametrize(
