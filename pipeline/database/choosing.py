@@ -14,6 +14,7 @@ from pipeline.domain.events import ClipRef, Event, changes
 from pipeline.domain.job import FINAL, JobState
 
 _CLOCK = func.clock_timestamp()
+_CLIP = select(assets, assets.c["index"].label("clip_index"))
 _ENDED = Asset(state=State.FAILED)
 _DONE = Asset(state=State.DONE, progress=100)
 
@@ -27,7 +28,7 @@ def choose(connection: Connection, job_id: UUID, clip_id: UUID, attempt_id: UUID
     that brought no file, and while the clip is being rendered.
     """
     job = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).one()
-    clip = connection.execute(select(assets).where(assets.c.id == clip_id).with_for_update()).one()
+    clip = connection.execute(_CLIP.where(assets.c.id == clip_id).with_for_update()).one()
     mine = select(attempts).where(attempts.c.id == attempt_id, attempts.c.asset_id == clip_id)
     take = connection.execute(mine).one_or_none()
     if take is None:
@@ -49,8 +50,7 @@ def fall_back(connection: Connection, job_id: UUID, owner_id: UUID) -> list[Even
     """Give clips whose newest take failed or was cancelled the good one that they had before."""
     ended = [State.FAILED, State.CANCELLED]
     lost = (
-        select(assets)
-        .where(assets.c.job_id == job_id, assets.c.state.in_(ended), assets.c.file_key.is_not(None))
+        _CLIP.where(assets.c.job_id == job_id, assets.c.state.in_(ended), assets.c.file_key.is_not(None))
         .where(assets.c.kind == "video")
         .order_by(assets.c.id)
         .with_for_update()
@@ -72,6 +72,9 @@ def _shows(take: AnyRow) -> dict[str, Any]:
         "waiting": None,
         "failure": None,
         "attempt_id": take.id,
+        "model": take.model,
+        "provider": take.provider,
+        "account": take.account,
         "file_key": take.file_key,
         "sha256": take.sha256,
         "size_bytes": take.size_bytes,
@@ -93,7 +96,7 @@ def _filmed_anew(job: AnyRow) -> dict[str, Any]:
 
 
 def _news(clip: AnyRow, take: AnyRow) -> Sequence[Event]:
-    about = ClipRef(job_id=str(clip.job_id), clip_id=str(clip.id), index=clip.index)
+    about = ClipRef(job_id=str(clip.job_id), clip_id=str(clip.id), index=clip.clip_index)
     # A take that takes another's place is news like one that came home.
     return changes(
         about,

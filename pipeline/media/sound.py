@@ -40,7 +40,7 @@ def soundtrack(executable: Path, scenes: Sequence[Heard], scratch: Path) -> Path
     if not any(scene.clip or scene.narration for scene in scenes):
         return None
     out = scratch / "sound.wav"
-    played = written = 0
+    played, written = 0.0, 0
     with wave.open(str(out), "wb") as whole:
         whole.setnchannels(_CHANNELS)
         whole.setsampwidth(_SAMPLE_BYTES)

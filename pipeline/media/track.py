@@ -106,5 +106,5 @@ def _ends(
     last = filled = 0
     for count, (shown_at, ticks) in enumerate(packets, 1):
         last, filled = max(last, shown_at + ticks - start), filled + ticks
-        if last - filled < frame / 2:
+        if last - filled < frame / 2 or count == len(packets):
             yield count, float(last * tick_seconds)

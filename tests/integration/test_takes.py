@@ -52,11 +52,11 @@ def retaken(here: World, job_id: UUID, index: int = 0, **changes: Any) -> None:
     closed(here, job_id)
 
 
-def of_two_takes(here: World, scenes: int = 1) -> tuple[UUID, list[dict[str, Any]]]:
-    """A job that is over, and the two takes of its first clip."""
-    job_id = here.job(scenes)
+def of_two_takes(here: World, **changes: Any) -> tuple[UUID, list[dict[str, Any]]]:
+    """A job that is over, and the two takes of its only clip."""
+    job_id = here.job()
     closed(here, job_id)
-    retaken(here, job_id, prompt="a lighthouse at night")
+    retaken(here, job_id, prompt="a lighthouse at night", **changes)
     return job_id, takes(here, job_id)
 
 
@@ -94,10 +94,11 @@ def test_every_take_is_kept_with_what_was_asked_what_it_cost_and_what_it_brought
 
 @pytest.mark.requirement("R61")
 def test_any_finished_take_can_be_chosen_and_clip_picture_and_film_follow(here: World, tmp_path: Path) -> None:
-    job_id, [first, second] = of_two_takes(here)
+    job_id, [first, second] = of_two_takes(here, model="replicate/seedance-1-lite")
     before = here.read(job_id)
     document = choose(here, job_id, first)
     [clip] = document["video_clips"]
+    assert (first["model"], second["model"]) == (clip["model"], "replicate/seedance-1-lite")
     assert bare(clip["url"]) == bare(first["url"])
     assert bare(clip["thumbnail_url"]) == bare(first["thumbnail_url"])
     assert (document["state"], bare(document["film"]["url"]).endswith(before.film_key or "")) == ("assembling", True)
