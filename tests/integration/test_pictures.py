@@ -19,7 +19,7 @@ from pipeline.domain.errors import ValidationFailed
 from pipeline.limits.breaker import FAILURES_IN_A_ROW, Circuit
 from pipeline.start import start
 from tests import servers
-from tests.builders import World, world
+from tests.builders import Killed, World, killed, world
 from tests.picture_server import Pictures
 
 FAST, LITE = "replicate/seedance-1-pro-fast", "replicate/seedance-1-lite"
@@ -301,6 +301,19 @@ def test_pictures_of_slow_hosts_leave_room_for_everything_else_that_comes_home(
         assert verdict.countdown < timedelta(seconds=3)
         assert (here.row(row["id"])["silences"], web.asked) == (0, [])
     assert here.until(row["id"])["state"] == State.DONE
+
+
+def test_a_worker_that_dies_over_a_picture_is_followed_by_another(
+    here: World, web: Pictures, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = here.order([scene(image_url=web.put("a.jpg", jpeg))])
+    [row] = assets(here, job_id, "picture")
+    with monkeypatch.context() as patched:
+        patched.setattr(picture, "follow", lambda *_: killed())
+        with pytest.raises(Killed):
+            here.step(row["id"])
+    assert here.until(row["id"])["state"] == State.DONE
+    assert web.asked == ["/a.jpg"]
 
 
 def test_a_job_that_is_cancelled_fetches_nothing_more(here: World, web: Pictures, jpeg: bytes) -> None:

@@ -8,7 +8,16 @@ import pytest
 from pipeline.domain.catalogue import load
 from pipeline.domain.fit import mode_of
 from pipeline.domain.order import plan_clip
-from pipeline.domain.pictures import Describer, by_ours, description, pictures_of, referring, wants_context, warnings
+from pipeline.domain.pictures import (
+    Describer,
+    by_ours,
+    description,
+    pictures_of,
+    referring,
+    wants_context,
+    warnings,
+    with_references,
+)
 from pipeline.domain.shot import Shot, Source
 from pipeline.domain.spec import JobSpec, parse_job
 
@@ -59,6 +68,18 @@ def test_a_scene_gets_its_own_references_and_then_the_jobs_up_to_what_the_model_
     spec = referring(job(scene, reference_images=given), 0, LITE)
     assert list(spec.scenes[0].reference_image_urls) == sent
     assert mode_of(spec.scenes[0]) == ("references" if sent else "image")
+
+
+@pytest.mark.requirement("R45", "R46")
+def test_a_keyframe_gets_the_jobs_references_where_its_model_takes_some() -> None:
+    drawn = [model for model in SHIPPED.models.values() if model.kind == "image"]
+    for model in drawn:
+        plain = Shot(**{**vars(shot_of(job())), "kind": "image", "model": model.key})
+        shot = with_references(job(reference_images=[A, B, C, D, E, F]), plain, model)
+        most = model.inputs.references.max if model.inputs.references else 0
+        assert list(shot.reference_image_urls) == [A, B, C, D, E, F][:most]
+        assert shot.mode == ("references" if most else "text")
+    assert {bool(model.inputs.references) for model in drawn} == {True, False}
 
 
 def test_a_model_without_references_is_asked_as_if_there_were_none() -> None:
