@@ -3,14 +3,18 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
+import requests
 
 from pipeline import show
+from pipeline.carrier import Carrier
 from pipeline.domain.answers import Reason
 from pipeline.domain.asset import State
+from pipeline.domain.member import Member
 from pipeline.limits.breaker import FAILURES_IN_A_ROW, Circuit
 from tests import servers
 from tests.builders import World, world
@@ -47,6 +51,10 @@ def down(here: World, openings: int = 2, model: str = MODEL) -> None:
         here.services.breaker.probed(circuit, answered=False)
 
 
+def let_the_pause_end(here: World) -> None:
+    here.services.redis.hset(f"dailies:limit:{{replicate}}:breaker:replicate:{MODEL}", "opened_until", 1)
+
+
 @pytest.mark.requirement("R50", "R57", "R58")
 def test_while_a_provider_is_down_its_clips_are_made_by_the_same_model_elsewhere(here: World) -> None:
     job_id = ordered(here, 2)
@@ -62,6 +70,30 @@ def test_while_a_provider_is_down_its_clips_are_made_by_the_same_model_elsewhere
     assert [(event.payload["from_model"], event.payload["model"]) for event in told] == [(MODEL, ELSEWHERE)] * 2
     assert len(here.sold()) == 2
     assert here.in_line() == []
+
+
+@pytest.mark.requirement("R50", "R55", "R58")
+def test_an_outage_sends_those_who_wait_elsewhere_and_keeps_those_in_doubt(here: World) -> None:
+    job_id = ordered(here, FAILURES_IN_A_ROW + 3)
+    asset_ids = here.ids(job_id)
+    here.arm("down=500")
+    for asset_id in asset_ids:
+        here.step(asset_id)
+    doubtful, waiting = asset_ids[:FAILURES_IN_A_ROW], asset_ids[FAILURES_IN_A_ROW:]
+    assert {here.row(each)["waiting"]["reason"] for each in waiting} == {Reason.BREAKER}
+    let_the_pause_end(here)
+    published: list[Member] = []
+    carrier = cast("Carrier", SimpleNamespace(members=published.extend, turn=here.carrier.turn))
+    moving = replace(here, services=replace(here.services, carrier=carrier))
+    for asset_id in waiting:
+        moving.step(asset_id)
+    assert [(each.asset_id, each.provider) for each in published] == [(each, "fal") for each in waiting]
+    assert {here.row(each)["provider"] for each in doubtful} == {"replicate"}
+    requests.delete(f"{here.simulator.url if here.simulator else ''}/_sim/faults", timeout=10).raise_for_status()
+    let_the_pause_end(here)
+    clips = here.render(job_id)
+    assert {(clip.state, clip.id in waiting) for clip in clips if clip.provider == "fal"} == {(State.DONE, True)}
+    assert len(here.sold()) == len(asset_ids)
 
 
 @pytest.mark.requirement("R50", "R57", "R58")
