@@ -40,7 +40,9 @@ def paused(services: Services, hold: Hold, answer: Answer) -> Answer:
         # Whoever else was told the same, elsewhere, must not come back at the same moment.
         wait_seconds = told_seconds + random.uniform(0.1, max(0.1, told_seconds / 10))  # noqa: S311 - not a secret
         metrics.PROVIDER_BUSY.labels(account=hold.account).inc()
-        services.limiter.block(hold.provider, hold.account, wait_seconds)
+        # A day that is used up is over for orders; what was bought is asked for as ever.
+        orders_only = answer.reason is Reason.DAILY_LIMIT
+        services.limiter.block(hold.provider, hold.account, wait_seconds, orders_only=orders_only)
         return replace(answer, wait_seconds=wait_seconds)
     return answer
 

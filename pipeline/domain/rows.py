@@ -64,7 +64,8 @@ class Settle(Row):
 class BusySign(Row):
     """What in an answer says "not now": its status, what a field of its JSON body holds, or both.
 
-    A field may be a path (``base_resp.status_code``). ``calls = "free"`` is for what an order that was taken says too.
+    A field may be a path (``base_resp.status_code``). ``calls = "free"`` is for what an order that was taken says too,
+    ``calls = "orders"`` for what is said to orders alone.
     ``reason`` says what is used up, ``wait_seconds`` how long to stay away where the answer does not.
     """
 
@@ -72,7 +73,7 @@ class BusySign(Row):
     field: str | None = Field(default=None, min_length=1)
     values: tuple[int | str, ...] = ()
     words: tuple[str, ...] = ()
-    calls: Literal["all", "free"] = "all"
+    calls: Literal["all", "free", "orders"] = "all"
     wait_field: str = "retry_after"
     wait_seconds: Positive | None = None
     reason: Literal["blocked", "daily_limit"] = "blocked"

@@ -29,10 +29,11 @@ if not reserved then
   return told('busy', why, without(heads), wait)
 end
 local who = known(asset)
-if blocked_ms(reserved) > 0 then
+local pause, said = paused(reserved)
+if pause > 0 then
   unreserved(reserved, asset, who)
   lined_up(asset, who)
-  return told('busy', 'blocked', without(heads), blocked_ms(reserved))
+  return told('busy', said, without(heads), pause)
 end
 redis.call('ZREM', key('reserved', reserved.name), asset)
 redis.call('ZADD', key('slots', reserved.name), now + pool.lease, holder)

@@ -36,7 +36,7 @@ else
   after = math.min(math.max(math.min(accepted, fewer), math.ceil(before / 2), account.floor), before)
   local tried_lately = of('tried_at', 0) > of('refused_at', 0)
   local pause = tried_lately and of('pause', PAUSE_MS) * 2 or PAUSE_MS
-  pause = math.min(math.max(pause, TIMES_THE_COST * blocked_ms(account)), LONGEST_PAUSE_MS)
+  pause = math.min(math.max(pause, TIMES_THE_COST * left_ms('blocked', account)), LONGEST_PAUSE_MS)
   redis.call('HSET', learned, 'refused_at', string.format('%.0f', now), 'pause', pause, 'sure', 0)
 end
 if after == before then return {'learned', '', redis.call('ZCARD', key('live', account.name)), 0} end

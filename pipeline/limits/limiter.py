@@ -91,9 +91,10 @@ class Limiter:
         """The provider said "not now" to an order; what that changed about the account's limit."""
         return self._learned(pool, account, holder, accepted=False)
 
-    def block(self, provider: str, account: str, seconds: float) -> None:
-        """Pause the account for all; forgotten when Redis is down, since then nothing is admitted anyway."""
-        self._run("block", [f"{_prefix(provider)}blocked:{account}"], max(int(seconds * 1000), 1))
+    def block(self, provider: str, account: str, seconds: float, *, orders_only: bool = False) -> None:
+        """Pause the account for all, or for orders alone; forgotten when Redis is down: then nothing is admitted."""
+        name = "used_up" if orders_only else "blocked"
+        self._run("block", [f"{_prefix(provider)}{name}:{account}"], max(int(seconds * 1000), 1))
 
     def ask(self, pool: Pool, account: str) -> Busy | None:
         """What holds one more free request back; None means go, and it is counted."""

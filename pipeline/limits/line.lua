@@ -8,7 +8,7 @@
 -- shares                held:ID, passed:ID, weight:ID of owners and jobs; level, level:OWNER: where a newcomer begins
 -- reserved:ACCOUNT asset -> end of the reservation;   since asset -> when the slot was taken
 -- slots:ACCOUNT holder -> end of the lease;   live:ACCOUNT holders whose prediction the provider has accepted
--- blocked:ACCOUNT (until, ms)   last:ACCOUNT (newest slot given)   window:ACCOUNT:NAME   learned:ACCOUNT
+-- blocked:ACCOUNT, used_up:ACCOUNT (until, ms; the latter lets questions pass)   last:ACCOUNT (newest slot given)   window:ACCOUNT:NAME   learned:ACCOUNT
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local prefix = KEYS[1]
@@ -201,8 +201,15 @@ local function in_use(account)
   return redis.call('ZCARD', key('slots', account.name)) + redis.call('ZCARD', key('reserved', account.name))
 end
 
-local function blocked_ms(account)
-  return math.max(tonumber(redis.call('GET', key('blocked', account.name)) or '0') - now, 0)
+local function left_ms(name, account)
+  return math.max(tonumber(redis.call('GET', key(name, account.name)) or '0') - now, 0)
+end
+
+-- For how long an account takes no order by its provider's word, and why.
+local function paused(account)
+  local blocked, used_up = left_ms('blocked', account), left_ms('used_up', account)
+  if used_up > blocked then return used_up, 'daily_limit' end
+  return blocked, 'blocked'
 end
 
 -- The windows that count an order of this model: some are for a family of models alone.
@@ -243,8 +250,8 @@ end
 
 -- How much of the account is free, as a share of its limit; where nothing is: why, and how long (0: a release tells).
 local function room(account, model)
-  local blocked = blocked_ms(account)
-  if blocked > 0 then return 0, 'blocked', blocked end
+  local pause, said = paused(account)
+  if pause > 0 then return 0, said, pause end
   local most = limit(account)
   local free = most - in_use(account)
   if free <= 0 then

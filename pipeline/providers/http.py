@@ -113,7 +113,7 @@ class Client:
         body = json.dumps(document, allow_nan=False).encode()
         headers = {**self._headers, "Content-Type": "application/json", **headers}
         reply = self._call("POST", self.base_url + path, limits or PAYING, headers, body)
-        return _marked(reply, [sign for sign in self._signs if sign.calls == "all"])
+        return _marked(reply, [sign for sign in self._signs if sign.calls != "free"])
 
     def ask(
         self,
@@ -130,7 +130,8 @@ class Client:
         """
         body = None if document is None else json.dumps(document, allow_nan=False).encode()
         headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
-        return _marked(_patiently(lambda: self._call(method, url, limits, headers, body), tries), self._signs)
+        reply = _patiently(lambda: self._call(method, url, limits, headers, body), tries)
+        return _marked(reply, [sign for sign in self._signs if sign.calls != "orders"])
 
     def _call(
         self, method: str, url: str, limits: Limits, headers: Mapping[str, str], body: bytes | None = None

@@ -131,11 +131,16 @@ def test_a_dead_link_is_replaced_by_a_fresh_one_of_the_same_task(here: World) ->
 @pytest.mark.requirement("R10")
 def test_a_day_that_is_over_holds_the_account_and_uses_no_attempt_up(here: World, running: servers.Simulator) -> None:
     here._control("limits", account=account_of(running.token, "runway"), creates_per_day=1)
-    assert here.until(here.clip(model=MODEL))["state"] == State.DONE
-    asset_id = here.clip(model=MODEL)
+    before = here.clip(prompt="[[sim: seconds=1]]", model=MODEL)
+    here.until(before, State.RENDERING)
+    asset_id, next_in_line = here.clip(model=MODEL), here.clip(model=MODEL)
     here.step(asset_id)
+    here.step(next_in_line)
     row = here.row(asset_id)
     assert (row["state"], row["tries"], row["waiting"]["reason"]) == (State.WAITING, 0, Reason.DAILY_LIMIT)
+    assert here.row(next_in_line)["waiting"]["reason"] == Reason.DAILY_LIMIT
+    assert here.stats()["creates"] == 2, "one refusal tells for all"
+    assert here.until(before)["state"] == State.DONE, "what was bought is asked for as ever"
     [(provider, wait_seconds)] = here.carrier.turns
     assert (provider, 3600 <= wait_seconds <= 3960) == ("runway", True)
 

@@ -114,6 +114,13 @@ def test_a_row_may_say_what_is_used_up_and_how_long_that_lasts_where_the_answer_
     assert set(told(server, rows, throttled)) == {Busy(reason=Reason.BLOCKED)}
 
 
+@pytest.mark.requirement("R10")
+def test_a_sign_may_be_for_orders_alone_so_that_what_was_bought_is_still_asked_for(server: Server) -> None:
+    rows = """[{ status = 429, calls = "orders", reason = "daily_limit" }, { status = 503 }]"""
+    assert [type(each) for each in told(server, rows, answer(429, {}))] == [Busy, Silent]
+    assert [type(each) for each in told(server, rows, answer(503, {}))] == [Busy, Busy]
+
+
 HTTP_DATE = format_datetime(NOW + timedelta(seconds=42), usegmt=True)
 PAST = format_datetime(NOW - timedelta(hours=1), usegmt=True)
 
