@@ -20,12 +20,15 @@ _STORE_AWAY_SECONDS = 10.0
 # In one process: a customer's slow host must not keep other customers' clips from coming home.
 _AT_ONCE = BoundedSemaphore(3)
 _AGAIN_SECONDS = (0.2, 2.0)
+# The further back in its job, the later it asks again: hundreds that wait must cost no more looks than a few.
+_AGAIN_SHARE = 1 / 20
 
 
 def bring_picture(services: Services, hold: Hold) -> Answer:
     """Stored; Silent, when fetching again may help; or Refused, which names the field that it was given in."""
     if not _AT_ONCE.acquire(blocking=False):
-        return Busy(reason=Reason.RETRY, wait_seconds=random.uniform(*_AGAIN_SECONDS))  # noqa: S311 - dice, not secrets
+        wait_seconds = random.uniform(*_AGAIN_SECONDS) * (1 + hold.index * _AGAIN_SHARE)  # noqa: S311 - dice, not secrets
+        return Busy(reason=Reason.RETRY, wait_seconds=min(wait_seconds, 60.0))
     try:
         return _fetched(services, hold)
     finally:
