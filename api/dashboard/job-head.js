@@ -106,6 +106,7 @@ export function JobHead({ store }) {
         <p class=${`state-line tone-${state}`}><${Icon} name=${state} />${jobWords(job)} <span class="figure-inline">${far}</span></p>
         <${Total} job=${job} clips=${clips} shown=${shown} whole=${whole} />
         <${Figures} job=${job} state=${store.state} count=${count} now=${now} />
+        ${(job.warnings || []).map((warning) => html`<p class="small muted">${warning}</p>`)}
         <${Actions} job=${job} count=${count} store=${store} />
       </div>
     </section>`;
