@@ -86,7 +86,7 @@ def _parts(spec: JobSpec, index: int, catalogue: Catalogue) -> tuple[list[Shot],
         problems += found
         if model is not None:
             shot, amiss = made(spec, index, model)
-            problems += [*amiss, *unfit_words(f"scenes.{index}.{field}", shot.prompt, model)]
+            problems += amiss
             shots.append(with_references(spec, shot, model))
     return shots, problems
 
