@@ -7,11 +7,12 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, func, select, update
 
 from pipeline.database.outbox import append
-from pipeline.database.tables import assets, attempts, jobs
+from pipeline.database.tables import assets, attempts, jobs, scenes
 from pipeline.domain.asset import TERMINAL, Asset, State
 from pipeline.domain.errors import NotFound, NotInThatState
 from pipeline.domain.events import ClipRef, Event, changes
 from pipeline.domain.job import FINAL, JobState
+from pipeline.domain.parts import description_of
 
 _CLOCK = func.clock_timestamp()
 _CLIP = select(assets, assets.c["index"].label("clip_index"))
@@ -39,7 +40,7 @@ def choose(connection: Connection, job_id: UUID, clip_id: UUID, attempt_id: UUID
         raise NotInThatState(f"the clip is {clip.state}; choose when that take has ended, or cancel it")
     if clip.state == State.DONE and clip.file_key == take.file_key:
         return [], False
-    connection.execute(update(assets).where(assets.c.id == clip_id).values(_shows(take)))
+    _show(connection, clip, take)
     filmed = job.state in FINAL or job.state == JobState.ASSEMBLING
     if filmed:
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(_filmed_anew(job)))
@@ -59,9 +60,16 @@ def fall_back(connection: Connection, job_id: UUID, owner_id: UUID) -> list[Even
     for clip in connection.execute(lost).all():
         had = select(attempts).where(attempts.c.asset_id == clip.id, attempts.c.file_key == clip.file_key)
         if take := connection.execute(had).one_or_none():
-            connection.execute(update(assets).where(assets.c.id == clip.id).values(_shows(take)))
+            _show(connection, clip, take)
             told += _news(clip, take)
     return append(connection, job_id, owner_id, told)
+
+
+def _show(connection: Connection, clip: AnyRow, take: AnyRow) -> None:
+    """The clip becomes this take, and its scene what that was asked for."""
+    connection.execute(update(assets).where(assets.c.id == clip.id).values(_shows(take)))
+    described = update(scenes).where(scenes.c.id == clip.scene_id)
+    connection.execute(described.values(description=description_of(take.prompt)))
 
 
 def _shows(take: AnyRow) -> dict[str, Any]:

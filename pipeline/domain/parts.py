@@ -14,6 +14,7 @@ from pipeline.domain.rows import Kind
 from pipeline.domain.shot import Shot, Source
 from pipeline.domain.spec import JobSpec, SceneSpec
 
+_SCENE = "SCENE: "
 _FIELDS: dict[Kind, tuple[str, str]] = {
     "image": ("image_model", "a picture model, for keyframes"),
     "audio": ("speech_model", "a speech model, for narrations"),
@@ -22,8 +23,14 @@ _FIELDS: dict[Kind, tuple[str, str]] = {
 
 def prompt_of(context: str | None, description: str) -> str:
     """The consistency context, a blank line, then the scene; just the scene where there is no context."""
-    scene = f"SCENE: {description}"
+    scene = f"{_SCENE}{description}"
     return f"{context}\n\n{scene}" if context else scene
+
+
+def description_of(prompt: str) -> str:
+    """The scene in a prompt that ``prompt_of`` wrote."""
+    context, _, scene = prompt.rpartition(f"\n\n{_SCENE}")
+    return scene if context else prompt.removeprefix(_SCENE)
 
 
 def model_of_kind(spec: JobSpec, kind: Kind, catalogue: Catalogue) -> tuple[Model | None, list[Problem]]:

@@ -99,6 +99,7 @@ def test_any_finished_take_can_be_chosen_and_clip_picture_and_film_follow(here: 
     document = choose(here, job_id, first)
     [clip] = document["video_clips"]
     assert (first["model"], second["model"]) == (clip["model"], "replicate/seedance-1-lite")
+    assert clip["description"] == "a lighthouse 0"
     assert bare(clip["url"]) == bare(first["url"])
     assert bare(clip["thumbnail_url"]) == bare(first["thumbnail_url"])
     assert (document["state"], bare(document["film"]["url"]).endswith(before.film_key or "")) == ("assembling", True)
@@ -193,6 +194,7 @@ def test_a_take_that_failed_leaves_the_clip_the_good_one_that_it_had(here: World
     assert here.read(job_id).film_key == before.film_key
     [clip] = show.job(here.services, here.owner_id, job_id)["video_clips"]
     assert (clip["state"], clip["error"], bare(clip["url"])) == (State.DONE, None, bare(first["url"]))
+    assert clip["description"] == "a lighthouse 0"
     assert [take["chosen"] for take in takes(here, job_id)] == [True, False]
 
 

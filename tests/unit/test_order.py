@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pipeline.domain.catalogue import Catalogue, load
 from pipeline.domain.errors import OverBudget, Refusal
 from pipeline.domain.order import Plan, compose_input, plan
+from pipeline.domain.parts import description_of, prompt_of
 from pipeline.domain.spec import parse_job
 
 FOLDER = Path(__file__).parents[2] / "pipeline" / "catalogue"
@@ -236,3 +237,10 @@ def test_any_order_is_a_priced_plan_that_can_be_sent_or_a_refusal(
     for shot in outcome.shots:
         assert shot.asked_seconds >= shot.target_seconds
         assert json.dumps(compose_input(SHIPPED.model(shot.model), shot, seed=shot.seed), allow_nan=False)
+
+
+@pytest.mark.requirement("R61")
+@pytest.mark.parametrize("context", [None, "CHARACTER: a keeper.\n\nLIGHT: dusk."])
+@pytest.mark.parametrize("description", ["A lamp.", "ONE SCENE: two men\n\nand a boat.", ""])
+def test_what_a_take_was_asked_for_can_be_read_from_its_prompt(context: str | None, description: str) -> None:
+    assert description_of(prompt_of(context, description)) == description
