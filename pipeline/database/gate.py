@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.forgotten import MEMBER
 from pipeline.database.tables import assets, attempts, inbox, jobs, owners
-from pipeline.domain.asset import TERMINAL, UNDER_WAY
+from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, UNDER_WAY
 
 CLOCK = func.clock_timestamp()
 # Copies of a message may come this much early and still find the row due; clocks of hosts differ a little.
@@ -66,12 +66,13 @@ NEEDED = select(
     *(assets.c[name] for name in ("id", "kind", "index", "state", "file_key", "last_frame_key", "words", "failure"))
 ).where(assets.c.id.in_(bindparam("of", expanding=True)))
 
-#: How many of a kind in a job go before this index.
+#: How many of a kind in a job go before one that waits: the lower indexes, and whoever renders already.
 AHEAD = (
     select(func.count())
     .select_from(assets)
     .where(assets.c.job_id == bindparam("of"), assets.c.kind == bindparam("kind_"))
-    .where(assets.c["index"] < bindparam("before"), assets.c.state.in_([state.value for state in UNDER_WAY]))
+    .where(assets.c.state.in_([state.value for state in UNDER_WAY]))
+    .where(or_(assets.c["index"] < bindparam("before"), assets.c.state.in_([state.value for state in HOLDS_SLOT])))
 )
 
 STATE = select(assets.c.state).where(assets.c.id == bindparam("of"))

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from pipeline.database.engine import transaction
 from pipeline.database.tables import assets
 from pipeline.domain.answers import ASIDE, Reason
-from pipeline.domain.asset import TERMINAL, UNDER_WAY, State
+from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, UNDER_WAY, State
 from pipeline.domain.needs import AT_ONCE, PARTS
 
 _OTHER = assets.alias("other")
@@ -52,8 +52,9 @@ def _open_needs(what: ColumnElement[Any]) -> Select[Any]:
 
 def _ahead(kind: str, most: int) -> Select[Any]:
     """The last of so many of a kind that go before an asset, if there are so many; the nearest is looked at first."""
-    before = (_OTHER.c.job_id == assets.c.job_id, _OTHER.c.kind == kind, _OTHER.c["index"] < assets.c["index"])
-    found = select(_OTHER.c.id).where(*before, _OTHER.c.state.in_(list(UNDER_WAY))).correlate(assets)
+    alike = (_OTHER.c.job_id == assets.c.job_id, _OTHER.c.kind == kind, _OTHER.c.state.in_(list(UNDER_WAY)))
+    before = or_(_OTHER.c["index"] < assets.c["index"], _OTHER.c.state.in_(list(HOLDS_SLOT)))
+    found = select(_OTHER.c.id).where(*alike, before).correlate(assets)
     return found.order_by(_OTHER.c["index"].desc()).offset(most - 1).limit(1)
 
 

@@ -257,6 +257,27 @@ def test_a_job_makes_no_more_of_a_kind_at_once_than_it_may_and_holds_nobody_up(
     assert published(here) >= {asset(here, other, kind, n) for n in range(most)}
 
 
+@pytest.mark.requirement("R15", "R36")
+def test_a_retry_of_an_early_one_waits_until_a_later_one_has_made_room(here: World) -> None:
+    here = replace(here, services=operator_says(here.services, max_in_flight=20))
+    job_id = begun(here, *[scene(f"clip {n}", narration=f"word {n}") for n in range(4)])
+    first, *later = (asset(here, job_id, "audio", n) for n in range(4))
+    here.end(first, FAILED)
+    for asset_id in later:
+        here.until(asset_id, State.RENDERING)
+    here.end(here.ids(job_id)[0], FAILED)
+    steer.retry(here.services, here.owner_id, job_id, 0)
+    assert start(here.services, job_id)
+    assert reason(here, first) == Reason.JOB_LIMIT
+    here.step(first)
+    assert (here.state(first), reason(here, first)) == (State.WAITING, Reason.JOB_LIMIT)
+    published(here)
+    here.until(later[1])
+    assert first in published(here)
+    here.until(first, State.RENDERING)
+    assert in_flight(here, "audio") == 3
+
+
 @pytest.mark.requirement("R50", "R55", "R62")
 def test_a_worker_that_dies_after_it_ordered_the_dependent_has_paid_once_and_its_link_proves_it(here: World) -> None:
     sure = replace(here.services.settings, settle_absent_after_seconds=0.001)
