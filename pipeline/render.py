@@ -19,7 +19,7 @@ from pipeline.domain.answers import Accepted, Answer, Finished, Granted, Refused
 from pipeline.domain.asset import TERMINAL, UNDER_WAY, Decision, State
 from pipeline.domain.attempt import NewAttempt, attempt_id, consequence, stored_values
 from pipeline.domain.decide import NOW, decide
-from pipeline.domain.errors import StaleClaim, Unavailable
+from pipeline.domain.errors import OverBudget, StaleClaim, Unavailable
 from pipeline.domain.events import ClipRef, Event, EventType, changes, clip_rerouted
 from pipeline.domain.hold import Change, Hold, NotClaimed
 from pipeline.domain.job import Status
@@ -113,24 +113,16 @@ def _moves(services: Services, hold: Hold, left: _Aftermath) -> Verdict:
 def _move(services: Services, hold: Hold, left: _Aftermath, *, fresh: bool) -> tuple[Hold, Answer, Verdict | None]:
     """Ask, decide, apply once; a Verdict when the asset now has to wait or is over."""
     before = hold
-    policy = services.policy(hold.model)
     extend = partial(services.store.steps.extend, hold, CLAIM)
     with kept(extend, CLAIM), metrics.STEP_SECONDS.labels(state=before.asset.state).time():
         answer = ask(services, hold, fresh=fresh)
-    decision = _jittered(decide(before.asset, answer, policy, services.now()))
-    home = decision.asset.state is State.FETCHING and before.asset.state is not State.FETCHING
-    keep = CLAIM if decision.wait == NOW and not home and not isinstance(answer, Rerouted) else None
-    try:
-        hold, events, woken = services.store.steps.apply(hold, _change(services, before, answer, decision), keep=keep)
-    except StaleClaim:
-        _keep_knowledge(services, before, answer)
-        raise
+    answer, decision, hold, events, woken = _written(services, before, answer)
     metrics.STEPS.labels(state=before.asset.state, answer=type(answer).__name__).inc()
     left.news += events
     _follow_up(services, before, hold, answer, left)
     if decision.wait is None:
         return hold, answer, _OVER
-    if home:
+    if _comes_home(before, decision):
         # The slot is free and others wait for this worker; whoever fetches takes it from here.
         services.carrier.members([replace(hold.member, fetching=True)])
         return hold, answer, _DROP
@@ -145,6 +137,27 @@ def _move(services: Services, hold: Hold, left: _Aftermath, *, fresh: bool) -> t
     # The broker would hand a message that is held for longer out again; the sweeper publishes what is due.
     late = decision.parked or decision.wait > _MAX_COUNTDOWN
     return hold, answer, _DROP if late else Verdict(countdown=decision.wait)
+
+
+def _written(services: Services, before: Hold, answer: Answer) -> tuple[Answer, Decision, Hold, Sequence[Event], bool]:
+    """Decide and write it down; an attempt that the budget does not bear is a no, and its slot goes to the next."""
+    decision = _jittered(decide(before.asset, answer, services.policy(before.model), services.now()))
+    goes_on = decision.wait == NOW and not _comes_home(before, decision) and not isinstance(answer, Rerouted)
+    change = _change(services, before, answer, decision)
+    try:
+        after, events, woken = services.store.steps.apply(before, change, keep=CLAIM if goes_on else None)
+    except OverBudget as over:
+        if isinstance(answer, Granted):
+            turn(services, before.provider, release=[(answer.account, before.slot)])
+        return _written(services, before, Refused(code="over_budget", message=over.detail))
+    except StaleClaim:
+        _keep_knowledge(services, before, answer)
+        raise
+    return answer, decision, after, events, woken
+
+
+def _comes_home(before: Hold, decision: Decision) -> bool:
+    return decision.asset.state is State.FETCHING and before.asset.state is not State.FETCHING
 
 
 def _change(services: Services, hold: Hold, answer: Answer, decision: Decision) -> Change:

@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
-from sqlalchemy import Connection, Text, bindparam, func, select, update
+from sqlalchemy import Connection, Text, bindparam, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from pipeline.database.tables import attempts, spend
+from pipeline.database.tables import attempts, jobs, spend
 from pipeline.domain.asset import State
 from pipeline.domain.attempt import Attempt, AttemptChange, NewAttempt
+from pipeline.domain.errors import OverBudget
 
 # Built once: every step runs them.
 _INTENT = insert(attempts).returning(attempts.c.intent_at)
@@ -27,11 +28,24 @@ _BOOK = (
 )
 
 
+# The row is locked, so that of many attempts at once each sees what the others have reserved.
+_BUDGET = (
+    select(jobs.c.budget_cents).where(jobs.c.id == bindparam("of"), jobs.c.budget_cents.is_not(None)).with_for_update()
+)
+_RESERVED = select(
+    func.coalesce(func.sum(case((spend.c.kind == "reserve", spend.c.cents), else_=-spend.c.cents)), 0)
+).where(spend.c.job_id == bindparam("of"), spend.c.kind.in_(["reserve", "release"]))
+
+
 def record_attempt(connection: Connection, asset_id: UUID, new: NewAttempt) -> Attempt:
-    """Write the intent and reserve its price; nothing may be sent before this is committed."""
+    """Write the intent and reserve its price; nothing may be sent before this is committed.
+
+    Raises OverBudget, for the transaction to be undone, when the job's attempts would cost more than it may.
+    """
     values = {name: value for name, value in vars(new).items() if name in attempts.c}
     intent_at = connection.execute(_INTENT, {**values, "asset_id": asset_id, "state": State.SUBMITTING}).scalar_one()
     _book(connection, new.id, "reserve")
+    _check_budget(connection, new)
     return Attempt(
         id=new.id,
         number=new.number,
@@ -44,6 +58,19 @@ def record_attempt(connection: Connection, asset_id: UUID, new: NewAttempt) -> A
         estimate_cents=new.estimate_cents,
         intent_at=intent_at,
     )
+
+
+def _check_budget(connection: Connection, new: NewAttempt) -> None:
+    budget_cents = connection.execute(_BUDGET, {"of": new.job_id}).scalar_one_or_none()
+    if budget_cents is None:
+        return
+    reserved_cents = connection.execute(_RESERVED, {"of": new.job_id}).scalar_one()
+    if reserved_cents > budget_cents:
+        before_cents = reserved_cents - new.estimate_cents
+        raise OverBudget(
+            f"this attempt costs {new.estimate_cents} cents, and of the job's budget of {budget_cents}"
+            f" {before_cents} are spent or reserved: order the scene in a new job"
+        )
 
 
 def close_attempt(connection: Connection, attempt_id: UUID, change: AttemptChange) -> None:
