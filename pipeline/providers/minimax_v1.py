@@ -16,6 +16,8 @@ VIDEO = "/v1/video_generation"
 MAX_OUTPUTS = 16
 MAX_ID = 64
 OUTAGES = (1000, 1001, 1013, 1024, 1033)
+#: MiniMax gave up waiting for itself: what was ordered may be made all the same.
+TIMEOUT = 1001
 #: What a code means: the code of ``Refused``, and whether another attempt can cure it.
 MEANINGS: tuple[tuple[str, tuple[int, ...], bool], ...] = (
     ("not_authorised", (1004, 2038, 2049, 2061), False),
@@ -27,8 +29,15 @@ MEANINGS: tuple[tuple[str, tuple[int, ...], bool], ...] = (
 #: R68: which side of the work was found to offend.
 FLAGGED = {1026: "the prompt was flagged", 1027: "the generated video was flagged"}
 CODE = "base_resp.status_code"
+#: What the codes say to an order. One that may be tried again is believed only as this API says no: under HTTP 200.
 SIGNS = tuple(
-    Sign(code=code, says=BusySign(field=CODE, values=values), retryable=retryable)
+    Sign(
+        code=code,
+        says=BusySign(
+            status=200 if retryable else None, field=CODE, values=tuple(each for each in values if each != TIMEOUT)
+        ),
+        retryable=retryable,
+    )
     for code, values, retryable in MEANINGS
 )
 
@@ -80,6 +89,8 @@ def bought(document: Mapping[str, Any]) -> Accepted | Finished | None:
 def refused(document: Mapping[str, Any], message: str) -> Refused | None:
     """A clear no whose code the tables do not have, or pictures of which none was made; None for anything else."""
     code = code_of(document)
+    if code == TIMEOUT:
+        return None
     if code:
         # Nobody knows what it means, so nobody pays to hear it again.
         return Refused(code="provider_error", message=message, raw={"code": code, "error": message})

@@ -182,7 +182,6 @@ REFUSALS: Mapping[str, tuple[str, Scripted, str, bool]] = {
     "an empty account": (HAILUO, based(1008), "no_credit", False),
     "bad parameters": (HAILUO, based(2013), "rejected_input", False),
     "an error inside": (HAILUO, based(1013), "provider_error", True),
-    "a timeout inside": (HAILUO, based(1001), "provider_error", True),
     "a code that nobody knows": (HAILUO, based(4711), "provider_error", False),
     "an answer with an empty id": (HAILUO, based(1000, task_id=""), "provider_error", True),
     "no picture at all": (PICTURE, based(0, metadata={"success_count": "0"}), "provider_error", True),
@@ -224,6 +223,9 @@ def test_a_prompt_that_offends_is_named_and_never_sent_again(
 
 NO_PROOF = {
     "a 500": (HAILUO, answer(500, {})),
+    "a 500 with a code of its own": (HAILUO, answer(500, {"base_resp": {"status_code": 1000, "status_msg": "no"}})),
+    "a timeout inside": (HAILUO, based(1001)),
+    "a timeout inside, of a picture": (PICTURE, based(1001)),
     "a 503": (H3, answer(503, {})),
     "an overload that nobody explains": (H3, Scripted(529, b"")),
     "no id": (H3, answer(200, {})),

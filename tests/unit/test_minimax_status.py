@@ -251,6 +251,19 @@ def test_what_is_listed_may_be_the_order_but_is_never_certain(minimax: MiniMax, 
 
 
 @pytest.mark.requirement("R50")
+@pytest.mark.parametrize(
+    "told", [{"resolution": "768p"}, {"resolution": "1366x768"}, {"duration": "4"}, {"duration": 4.04}]
+)
+def test_a_size_or_length_in_other_words_proves_no_absence(
+    minimax: MiniMax, server: Server, told: dict[str, Any]
+) -> None:
+    server.plays(page(task(**told)))
+    found = minimax.find(ORDER, SINCE)
+    assert isinstance(found, Found)
+    assert [each.prediction_id for each in found.predictions] == [TASK]
+
+
+@pytest.mark.requirement("R50")
 def test_absence_is_proven_by_the_pages_back_to_the_order(minimax: MiniMax, server: Server) -> None:
     born = int(SINCE.timestamp())
     later = [task(id=str(n), duration=9, created_at=born + 900 - n) for n in range(20)]
