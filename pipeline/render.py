@@ -15,11 +15,23 @@ from uuid import UUID
 
 from pipeline import logs, metrics
 from pipeline.ask import ask
-from pipeline.domain.answers import Accepted, Answer, Finished, Granted, Refused, Rerouted, Silent, Stored, Unknown
+from pipeline.domain.answers import (
+    Accepted,
+    Answer,
+    Busy,
+    Finished,
+    Granted,
+    Reason,
+    Refused,
+    Rerouted,
+    Silent,
+    Stored,
+    Unknown,
+)
 from pipeline.domain.asset import TERMINAL, UNDER_WAY, Decision, State
 from pipeline.domain.attempt import NewAttempt, attempt_id, consequence, stored_values
 from pipeline.domain.decide import NOW, decide
-from pipeline.domain.errors import OverBudget, StaleClaim, Unavailable
+from pipeline.domain.errors import DayIsSpent, OverBudget, StaleClaim, Unavailable
 from pipeline.domain.events import ClipRef, Event, EventType, changes, clip_rerouted
 from pipeline.domain.hold import Change, Hold, NotClaimed
 from pipeline.domain.job import Status
@@ -146,14 +158,21 @@ def _written(services: Services, before: Hold, answer: Answer) -> tuple[Answer, 
     change = _change(services, before, answer, decision)
     try:
         after, events, woken = services.store.steps.apply(before, change, keep=CLAIM if goes_on else None)
-    except OverBudget as over:
+    except (OverBudget, DayIsSpent) as spent:
         if isinstance(answer, Granted):
             turn(services, before.provider, release=[(answer.account, before.slot)])
-        return _written(services, before, Refused(code="over_budget", message=over.detail))
+        return _written(services, before, _unaffordable(spent))
     except StaleClaim:
         _keep_knowledge(services, before, answer)
         raise
     return answer, decision, after, events, woken
+
+
+def _unaffordable(spent: OverBudget | DayIsSpent) -> Refused | Busy:
+    """A job's budget does not come back, a day's does."""
+    if isinstance(spent, DayIsSpent):
+        return Busy(reason=Reason.BUDGET, wait_seconds=spent.wait_seconds, about_seconds=spent.wait_seconds)
+    return Refused(code="over_budget", message=spent.detail)
 
 
 def _comes_home(before: Hold, decision: Decision) -> bool:
@@ -198,6 +217,7 @@ def _begin(services: Services, hold: Hold, decision: Decision, account: str) -> 
         endpoint=model.endpoint(shot.mode),
         input=compose_input(model, shot, seed=seed),
         estimate_cents=shot.estimate_cents,
+        most_today_cents=services.settings.owner_day_budget_cents,
     )
 
 

@@ -59,6 +59,7 @@ class Settings:
     video_generator_duration_buffer: float = 1.25
     clip_max_attempts: int = 3
     fallback_price_factor: float = 1.5
+    owner_day_budget_cents: int = 0
     settle_absent_after_seconds: float = 0.0
     ask_person_after_seconds: float = 3600.0
     sweep_seconds: float = 5.0

@@ -1,14 +1,15 @@
 """Attempts and money: the intent with its reserved price, and what came of both."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, Text, bindparam, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from pipeline.database.tables import attempts, jobs, spend
+from pipeline.database.tables import attempts, jobs, owners, spend
 from pipeline.domain.asset import State
 from pipeline.domain.attempt import Attempt, AttemptChange, NewAttempt
-from pipeline.domain.errors import OverBudget
+from pipeline.domain.errors import DayIsSpent, OverBudget
 
 # Built once: every step runs them.
 _INTENT = insert(attempts).returning(attempts.c.intent_at)
@@ -32,20 +33,27 @@ _BOOK = (
 _BUDGET = (
     select(jobs.c.budget_cents).where(jobs.c.id == bindparam("of"), jobs.c.budget_cents.is_not(None)).with_for_update()
 )
+_OWNER = select(owners.c.id).where(owners.c.id == bindparam("of")).with_for_update(key_share=True)
+_TODAY = func.date_trunc("day", func.clock_timestamp(), "UTC")
 _RESERVED = select(
     func.coalesce(func.sum(case((spend.c.kind == "reserve", spend.c.cents), else_=-spend.c.cents)), 0)
-).where(spend.c.job_id == bindparam("of"), spend.c.kind.in_(["reserve", "release"]))
+).where(spend.c.kind.in_(["reserve", "release"]))
+_OF_JOB = _RESERVED.where(spend.c.job_id == bindparam("of"))
+_OF_DAY = _RESERVED.where(spend.c.owner_id == bindparam("of"), spend.c.at >= _TODAY)
+_TOMORROW_SECONDS = select(func.extract("epoch", _TODAY + timedelta(days=1) - func.clock_timestamp()))
 
 
 def record_attempt(connection: Connection, asset_id: UUID, new: NewAttempt) -> Attempt:
     """Write the intent and reserve its price; nothing may be sent before this is committed.
 
-    Raises OverBudget, for the transaction to be undone, when the job's attempts would cost more than it may.
+    Raises OverBudget when the job's attempts would cost more than it may, DayIsSpent when its owner's of today would;
+    the transaction is then to be undone.
     """
     values = {name: value for name, value in vars(new).items() if name in attempts.c}
     intent_at = connection.execute(_INTENT, {**values, "asset_id": asset_id, "state": State.SUBMITTING}).scalar_one()
     _book(connection, new.id, "reserve")
     _check_budget(connection, new)
+    _check_day(connection, new)
     return Attempt(
         id=new.id,
         number=new.number,
@@ -64,13 +72,21 @@ def _check_budget(connection: Connection, new: NewAttempt) -> None:
     budget_cents = connection.execute(_BUDGET, {"of": new.job_id}).scalar_one_or_none()
     if budget_cents is None:
         return
-    reserved_cents = connection.execute(_RESERVED, {"of": new.job_id}).scalar_one()
+    reserved_cents = connection.execute(_OF_JOB, {"of": new.job_id}).scalar_one()
     if reserved_cents > budget_cents:
         before_cents = reserved_cents - new.estimate_cents
         raise OverBudget(
             f"this attempt costs {new.estimate_cents} cents, and of the job's budget of {budget_cents}"
             f" {before_cents} are spent or reserved: order the scene in a new job"
         )
+
+
+def _check_day(connection: Connection, new: NewAttempt) -> None:
+    if not new.most_today_cents:
+        return
+    connection.execute(_OWNER, {"of": new.owner_id})
+    if connection.execute(_OF_DAY, {"of": new.owner_id}).scalar_one() > new.most_today_cents:
+        raise DayIsSpent(float(connection.execute(_TOMORROW_SECONDS).scalar_one()))
 
 
 def close_attempt(connection: Connection, attempt_id: UUID, change: AttemptChange) -> None:

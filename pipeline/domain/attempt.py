@@ -78,6 +78,7 @@ class NewAttempt:
     endpoint: str
     input: Mapping[str, Any]
     estimate_cents: int
+    most_today_cents: int = 0  #: what its owner may spend in a day; 0: any
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
+from pipeline.domain.answers import Reason
 from pipeline.domain.asset import State
 from tests import servers
 from tests.builders import World, world
@@ -54,3 +56,21 @@ def test_another_try_is_not_begun_when_the_first_has_used_the_budget_up(here: Wo
     row = here.until(asset_id)
     assert (row["state"], row["takes"], row["failure"]["code"]) == (State.FAILED, 1, "over_budget")
     assert len(here.sold()) == 1
+
+
+@pytest.mark.requirement("R57", "R60", "R66")
+def test_an_owners_money_of_a_day_is_for_all_of_their_jobs_and_the_rest_waits_for_the_next(here: World) -> None:
+    asset_ids = [asset_id for _ in range(2) for asset_id in here.ids(here.job(5))]
+    price_cents = here.row(asset_ids[0])["shot"]["estimate_cents"]
+    settings = replace(here.services.settings, owner_day_budget_cents=4 * price_cents)
+    frugal = replace(here, services=replace(here.services, settings=settings))
+    with ThreadPoolExecutor(10) as workers:
+        list(workers.map(frugal.step, asset_ids))
+    rows = [frugal.row(asset_id) for asset_id in asset_ids]
+    waiting = [row for row in rows if row["state"] == State.WAITING]
+    assert len(waiting) == 6
+    assert {row["waiting"]["reason"] for row in waiting} == {Reason.BUDGET}
+    assert all(0 < row["waiting"]["about_seconds"] <= 86_400 for row in waiting)
+    assert all(row["failure"] is None for row in waiting)
+    here.query("update spend set at = at - interval '1 day'")
+    assert frugal.until(waiting[0]["id"])["state"] == State.DONE
