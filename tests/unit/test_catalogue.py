@@ -148,6 +148,17 @@ def test_two_files_make_one_catalogue() -> None:
         ),
         ({"legacy_paths": '{ image = "/api/x" }'}, "legacy_paths.image is no mode"),
         ({"only": '{ image = { aspect_ratios = ["16:9"] } }'}, "only.image is no mode"),
+        ({"only": '{ text = { resolutions = ["4k"] } }'}, "only.text.resolutions: '4k' is not allowed"),
+        ({"legacy_paths": '{ text = "/v1/jobs" }'}, "legacy path '/v1/jobs' does not begin with /api/"),
+        ({"successor": '"acme/nobody"'}, "there is no successor acme/nobody"),
+        (
+            {
+                "resolution": '{ default = "720p", allowed = ["720p", "1080p"] }',
+                "price": "{ verified = true, checked = 2026-01-01, lines = ["
+                '{ cents = 1, per = "clip", resolution = "720p" }] }',
+            },
+            "no length of mode text has a price at 1080p",
+        ),
         ({"inputs": '{ references = { field = "refs" } }'}, "inputs.references needs mode references"),
         ({"shutter": "180"}, "shutter: Extra inputs are not permitted"),
         ({"slug": "Has Spaces"}, "Has Spaces.slug"),
