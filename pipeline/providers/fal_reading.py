@@ -63,14 +63,17 @@ def _is_link(url: str) -> bool:
 
 def tells_of_the_run(reply: Reply, status: Mapping[str, Any]) -> bool:
     """Whether an error is what the run came to, and not what became of our question about it."""
-    document = reply.document()
+    document, failed = reply.document(), bool(status.get("error") or status.get("error_type"))
     if reply.status < HTTPStatus.BAD_REQUEST or document is None:
+        return False
+    if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not failed:
+        # The run ended well and was paid: this is about the asking, and to believe it would buy another.
         return False
     marked = "x-fal-retryable" in reply.headers or "x-fal-error-type" in reply.headers
     typed = marked or "error_type" in document or isinstance(document.get("detail"), list)
     # 401, 403 and 404 are about us, unless they name a type.
     of_ours = reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND} or reply.busy
-    return typed or (bool(status.get("error")) and not of_ours)
+    return typed or (failed and not of_ours)
 
 
 def refusal(status: int, document: Mapping[str, Any], *, retryable: str | None = None) -> Refused:

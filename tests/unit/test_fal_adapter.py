@@ -259,6 +259,8 @@ def test_a_failed_run_without_a_type_is_known_by_its_status(fal: Fal, server: Se
     [
         (DONE, answer(400, {"detail": "Request is still in progress"})),
         (DONE, answer(500, {"detail": "Internal Server Error"})),
+        (DONE, queue_error("runner_connection_timeout", 503)),
+        (DONE, problem("internal_server_error", status=500)),
         (FAILED, Scripted(502, b"<html>nginx")),
         (FAILED, answer(401, {"detail": "no"})),
         (FAILED, answer(403, LOCKED)),
