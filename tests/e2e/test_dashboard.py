@@ -175,7 +175,7 @@ def test_the_accounts_show_who_holds_their_slots(
         sign_in(page, stack, stack.create_key(owner="the other room"))
         theirs = submit(storyboard(*[f"Wave {number}. {SLOW}" for number in range(7)])).replace("/jobs/", "/v1/jobs/")
         page.get_by_role("link", name="Accounts").click()
-        account = page.locator(".account")
+        account = page.locator(".account", has=page.get_by_role("heading", name="replicate", exact=True))
         expect(account).to_contain_text("5 of 5 slots in use · 0 yours")
         expect(account.locator(".dot.others")).to_have_count(5)
         expect(account).to_contain_text("2 · 0 yours")
