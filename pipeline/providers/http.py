@@ -88,6 +88,8 @@ _WAIT = re.compile(
     re.IGNORECASE,
 )
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+#: What opens a presigned link, and what nobody else knows of the address of a webhook.
+_KEY_OF_LINK = re.compile(r"(https?://[^\s?\"'<>]*?(?:/webhooks/|\?))[^\s\"'<>)]+")
 
 
 class Client:
@@ -288,9 +290,9 @@ def _bounded(number: str) -> int:
 
 
 def text(words: str, limit: int = MAX_TEXT) -> str:
-    """A provider's words made harmless: one line, no control characters or half surrogates, not long."""
-    printable = "".join(c if c.isprintable() else " " for c in words[:limit])
-    return " ".join(printable.split())
+    """A provider's words made harmless: one line, no control characters, no key of a link of ours, not long."""
+    printable = "".join(c if c.isprintable() else " " for c in _KEY_OF_LINK.sub(r"\1…", words[: 4 * KIB]))
+    return " ".join(printable[:limit].split())
 
 
 def _in_transit(reply: Reply | Failed) -> bool:
