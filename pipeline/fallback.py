@@ -8,7 +8,6 @@ from typing import Any
 
 from pipeline import logs, metrics
 from pipeline.domain.answers import Answer, Busy, Reason, Refused, Rerouted
-from pipeline.domain.asset import State
 from pipeline.domain.choice import Choice, Like, Search, choose
 from pipeline.domain.document import ClipRow, JobRow, stamp
 from pipeline.domain.hold import Hold
@@ -24,8 +23,6 @@ FAILING = "failing"
 _HOPELESS = frozenset({"no_credit", "not_authorised"})
 # Orders were stopped, and half a minute later the provider still failed, or failed again.
 _DOWN_AFTER_OPENINGS = 2
-# What these will cost is not in the ledger as spent yet.
-_UNPAID = frozenset({State.WAITING, State.SUBMITTING, State.UNCERTAIN})
 _LOG = logs.get(__name__)
 
 
@@ -93,7 +90,7 @@ def _equivalent(services: Services, hold: Hold, job: JobRow) -> Choice:
         index=hold.index,
         duration_buffer=services.settings.video_generator_duration_buffer,
         wanted=elsewhere,
-        most_cents=_most_cents(services, job, clips, price_cents),
+        most_cents=_most_cents(services, job, price_cents),
         like=Like(model=asked, estimate_cents=price_cents) if asked else None,
     )
     return choose(search, services.catalogue, standings(services))
@@ -107,11 +104,11 @@ def _spec(job: JobRow, hold: Hold, clips: list[ClipRow]) -> JobSpec:
     return parse_job({**job.spec, "scenes": scenes})
 
 
-def _most_cents(services: Services, job: JobRow, clips: list[ClipRow], price_cents: int) -> int:
+def _most_cents(services: Services, job: JobRow, price_cents: int) -> int:
     """So much above the price that was agreed to, and never above what the job may still cost."""
     most = int(price_cents * services.settings.fallback_price_factor)
     budget_cents = job.spec.get("budget_cents")
     if budget_cents is None:
         return most
-    planned = sum(int(clip.shot["estimate_cents"]) for clip in clips if clip.state in _UNPAID)
-    return min(most, int(budget_cents) - job.actual_cents - planned + price_cents)
+    planned_cents = services.store.jobs.still_to_pay(job.id)
+    return min(most, int(budget_cents) - job.actual_cents - planned_cents + price_cents)

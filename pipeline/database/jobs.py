@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.choosing import choose
 from pipeline.database.engine import transaction
-from pipeline.database.reopening import Replan, reopen
+from pipeline.database.reopening import Replan, reopen, still_to_pay
 from pipeline.database.tables import assets, attempts, idempotency_keys, jobs, scenes, spend
 from pipeline.database.waits import dependency, parts
 from pipeline.domain.asset import TERMINAL, State
@@ -123,6 +123,11 @@ class Jobs:
         query = select(assets.c.id, assets.c.kind, assets.c["index"].label("number")).where(assets.c.job_id == job_id)
         with transaction(self.engine) as connection:
             return {(row.kind, row.number): row.id for row in connection.execute(query)}
+
+    def still_to_pay(self, job_id: UUID) -> int:
+        """What is still to be bought for a job, in cents."""
+        with transaction(self.engine) as connection:
+            return connection.execute(still_to_pay(job_id)).scalar_one()
 
     def totals(self, job_id: UUID) -> dict[str, int]:
         """Mean progress, and how many clips are complete, failed, and there are."""

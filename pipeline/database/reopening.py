@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Text, and_, cast, exists, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, Text, and_, cast, exists, func, or_, select, update
 
 from pipeline.database.outbox import append
 from pipeline.database.tables import assets, jobs, scenes, spend
@@ -97,9 +97,8 @@ def _check_budget(connection: Connection, job: AnyRow) -> None:
     if job.budget_cents is None:
         return
     paid = select(func.coalesce(func.sum(spend.c.cents), 0)).where(spend.c.job_id == job.id, spend.c.kind == "commit")
-    prices = func.coalesce(func.sum(assets.c.shot["estimate_cents"].as_integer()), 0)
-    ahead = select(prices).where(assets.c.job_id == job.id, assets.c.state.in_(_UNPAID))
-    paid_cents, ahead_cents = connection.execute(select(paid.scalar_subquery(), ahead.scalar_subquery())).one()
+    query = select(paid.scalar_subquery(), still_to_pay(job.id).scalar_subquery())
+    paid_cents, ahead_cents = connection.execute(query).one()
     if paid_cents + ahead_cents <= job.budget_cents:
         return
     message = (
@@ -109,6 +108,12 @@ def _check_budget(connection: Connection, job: AnyRow) -> None:
     allowed = {"min": paid_cents + ahead_cents}
     error = FieldError(field="budget_cents", value=job.budget_cents, allowed=allowed, message=message)
     raise OverBudget(message, errors=[error])
+
+
+def still_to_pay(job_id: UUID) -> Select[tuple[int]]:
+    """What a job's assets of every kind will cost that is not in the ledger as spent yet, in cents."""
+    prices = func.coalesce(func.sum(assets.c.shot["estimate_cents"].as_integer()), 0)
+    return select(prices).where(assets.c.job_id == job_id, assets.c.state.in_(_UNPAID))
 
 
 def _news(job_id: UUID, clip: AnyRow) -> tuple[Event, ...]:

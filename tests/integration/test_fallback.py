@@ -181,6 +181,22 @@ def test_whoever_takes_over_keeps_the_jobs_budget(here: World) -> None:
     assert sum(row["shot"]["estimate_cents"] for row in rows) <= 179
 
 
+@pytest.mark.requirement("R57", "R66", "R58")
+def test_whoever_takes_over_leaves_what_is_made_beside_the_clip_its_price(here: World) -> None:
+    scene = {"description": "a lighthouse", "duration": 4, "narration": "It was night. " * 100}
+    told = {"allow_fallback": True, "model": MODEL, "speech_model": "replicate/speech-2.8-hd"}
+    job_id = here.order([scene], **told)
+    priced = {row["kind"]: row for row in here.query("select kind, shot from assets where job_id = :id", id=job_id)}
+    both_cents = sum(row["shot"]["estimate_cents"] for row in priced.values())
+    here.query("update jobs set spec = jsonb_set(spec, '{budget_cents}', to_jsonb(:most))", most=both_cents - 1)
+    down(here)
+    [asset_id] = here.ids(job_id)
+    here.step(asset_id)
+    after = here.query("select shot from assets where job_id = :id", id=job_id)
+    assert here.row(asset_id)["provider"] == "fal"
+    assert sum(row["shot"]["estimate_cents"] for row in after) < both_cents
+
+
 @pytest.mark.requirement("R58")
 def test_where_nobody_else_has_a_key_a_clip_waits_or_fails_as_ever(
     database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator
