@@ -74,6 +74,8 @@ function change(state, index, fresh, now) {
 const moved = (state, { waiting }, now) =>
   waiting.reduce((page, each) => (page.clips[each.index]?.status === "queued" ? change(page, each.index, { waiting: each }, now) : page), state);
 
+const PARTS = { image: "keyframe_url", audio: "narration_url" };
+
 const CLIP_EVENTS = {
   video_progress: ({ progress, status }, clip) =>
     ({ progress, status, state: stateOf(status, clip.state), waiting: null }),
@@ -82,6 +84,7 @@ const CLIP_EVENTS = {
   video_failed: ({ error }) => ({ error, status: "failed", state: "failed", waiting: null }),
   clip_waiting: ({ waiting }) => ({ waiting }),
   thumbnail_ready: ({ thumbnail_url }) => ({ thumbnail_url }),
+  asset_progress: ({ kind, url }) => (url && PARTS[kind] ? { [PARTS[kind]]: url } : {}),
 };
 
 // Events tell the public status; what it is called inside follows from what came before.

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cli.stack.stack import Stack
-from tests.pages import FLAGGED, LONG_MS, OVERFLOW, PHONE, card, opened, saved, shoot, sign_in, storyboard
+from tests.pages import FLAGGED, LONG_MS, OVERFLOW, PHONE, SLOW, card, opened, saved, shoot, sign_in, storyboard
 
 
 def sheet(page: Page, number: int) -> Any:
@@ -87,3 +87,23 @@ def test_a_failed_take_stands_beside_the_good_one_which_stays(
             expect(page.get_by_role("listitem", name="take 2")).to_be_visible()
             shoot(page, f"phone-takes-{scheme}")
             assert page.evaluate(OVERFLOW) <= 0
+
+
+@pytest.mark.requirement("R38", "R46")
+def test_a_card_shows_the_keyframe_and_speaks_the_narration(
+    browser: Browser, stack: Stack, key: str, submit: Callable[[dict[str, Any]], str]
+) -> None:
+    scene = {"description": f"Dawn. {SLOW}", "duration": 5, "keyframe": "A tower", "narration": "It was dawn."}
+    makers = {"image_model": "replicate/flux-schnell", "speech_model": "replicate/speech-2.8-hd"}
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        page.goto(submit(storyboard(scenes=[scene], **makers)))
+        expect(card(page, 0)).to_contain_text("rendering", timeout=LONG_MS)
+        expect(card(page, 0).locator("img.still")).to_be_visible(timeout=LONG_MS)
+        shoot(page, "keyframe")
+        saved(page, [0])
+        spoken = card(page, 0).get_by_role("button", name="Narration")
+        spoken.click()
+        expect(spoken).to_have_attribute("aria-pressed", "true")
+        expect(spoken).to_have_attribute("aria-pressed", "false", timeout=LONG_MS)
+        expect(sheet(page, 1).get_by_alt_text("The picture it starts from")).to_be_visible()
