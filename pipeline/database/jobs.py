@@ -127,7 +127,7 @@ class Jobs:
     def still_to_pay(self, job_id: UUID) -> int:
         """What is still to be bought for a job, in cents."""
         with transaction(self.engine) as connection:
-            return connection.execute(still_to_pay(job_id)).scalar_one()
+            return int(connection.execute(still_to_pay(job_id)).scalar_one())
 
     def totals(self, job_id: UUID) -> dict[str, int]:
         """Mean progress, and how many clips are complete, failed, and there are."""

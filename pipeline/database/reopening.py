@@ -110,7 +110,7 @@ def _check_budget(connection: Connection, job: AnyRow) -> None:
     raise OverBudget(message, errors=[error])
 
 
-def still_to_pay(job_id: UUID) -> Select[tuple[int]]:
+def still_to_pay(job_id: UUID) -> Select[Any]:
     """What a job's assets of every kind will cost that is not in the ledger as spent yet, in cents."""
     prices = func.coalesce(func.sum(assets.c.shot["estimate_cents"].as_integer()), 0)
     return select(prices).where(assets.c.job_id == job_id, assets.c.state.in_(_UNPAID))
