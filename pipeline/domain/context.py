@@ -11,9 +11,10 @@ MAX_PART_CHARS = 400
 _LEAST = 60
 
 _NOTHING = frozenset({"", "none", "n/a", "not applicable", "not visible", "-"})
-# A model may write headings in its own manner: "**Colour palette**:", "2) VISUAL STYLE -", "### Product Features".
+# A model may write headings in its own manner: "**Colour palette**:", "2) VISUAL STYLE -", "### Product Features". What
+# stands before one is looked for in its own line only: over many empty lines it would be looked for without end.
 _HEADING = re.compile(
-    rf"^[\W\d_]*({'|'.join(part.replace('COLOR', 'COLOU?R').replace(' ', '[ _]') for part in PARTS)})\b[\W_]*",
+    rf"^(?:[^\w\n]|[\d_])*({'|'.join(part.replace('COLOR', 'COLOU?R').replace(' ', '[ _]') for part in PARTS)})\b[\W_]*",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -76,6 +77,6 @@ def _units(text: str) -> int:
 
 def _plain(body: str) -> str:
     """On one line, without the marks of a list or of bold type, and cut at a word."""
-    bare = re.sub(r"[*_`#]+|^\s*[-•]\s*", " ", body, flags=re.MULTILINE)
+    bare = re.sub(r"[*_`#]+|^[^\S\n]*[-•]\s*", " ", body, flags=re.MULTILINE)
     printable = "".join(sign if sign.isprintable() else " " for sign in bare)
     return _cut(" ".join(printable.split()), MAX_PART_CHARS)

@@ -109,3 +109,8 @@ def test_whatever_is_said_the_scene_stays_whole_and_the_prompt_short_enough(
     prompt = with_context(context_of(words), scene, at_most=at_most)
     assert prompt.endswith(scene)
     assert prompt == scene or len(prompt.encode("utf-16-le")) // 2 <= at_most
+
+
+@pytest.mark.parametrize("filling", ["\n", " \n", "1.\n", "- ", "_"])
+def test_words_that_are_mostly_nothing_are_read_to_their_end(filling: str) -> None:
+    assert parts_of(filling * 60_000 + "\n2) COLOR PALETTE - teal")["COLOR PALETTE"] == "teal"
