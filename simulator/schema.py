@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -65,13 +66,15 @@ class Model:
     input: Mapping[str, InputField]
     version: str | None = None  #: set for a community model, which can be ordered by version only
     clip_seconds: float = 5  #: length of the result when no input says it
+    length_of: str | None = None  #: the input whose file is as long as the result: its link says ``?seconds=12``
     frames_field: str | None = None  #: the input whose leading digits count the frames, when no other says its length
     ratio: str = "16:9"  #: shape of the result when no input says it
     output: str = "uri"  #: uri, uris for an array, or words: an array of pieces of text
     cents: float = 0
+    cents_by: Mapping[str, float] = field(default_factory=dict)  #: by length, choice or both: ``"6 768p"``, ``"1080p"``
     cents_per_character: float = 0  #: of ``text``
     cents_per_second: float | Mapping[str, float] = 0
-    price_field: str = "resolution"  #: which input chooses among several ``cents_per_second``
+    price_field: str = "resolution"  #: which input chooses among several prices
 
     def with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The input as the model sees it."""
@@ -83,6 +86,9 @@ class Model:
         if self.kind == "audio":
             return max(1.0, round(len(str(given.get("text", ""))) / 15, 1))
         whole = self.with_defaults(given)
+        if self.length_of:
+            link = urlsplit(str(whole.get(self.length_of)))
+            return float(parse_qs(link.query).get("seconds", [self.clip_seconds])[0])
         if self.frames_field:
             frames = int(str(whole[self.frames_field]).partition("_")[0])
             return frames / float(whole["frames_per_second"])
@@ -96,7 +102,13 @@ class Model:
             rate = rate.get(str(whole.get(self.price_field)), max(rate.values()))
         count = int(whole.get("num_outputs", 1))
         spoken = self.cents_per_character * len(str(given.get("text", "")))
-        return round(rate * self.result_seconds(given) + self.cents * count + spoken, 3)
+        return round(rate * self.result_seconds(given) + self.cents_each(whole) * count + spoken, 3)
+
+    def cents_each(self, whole: Mapping[str, Any]) -> float:
+        """What one result costs, beside what its seconds and its characters do."""
+        length, choice = str(whole.get("duration", "")), str(whole.get(self.price_field, ""))
+        named = (self.cents_by.get(key) for key in (f"{length} {choice}", length, choice))
+        return next((cents for cents in named if cents), self.cents)
 
 
 @dataclass(frozen=True)

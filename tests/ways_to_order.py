@@ -50,7 +50,9 @@ def _lengths(row: Model, mode: Mode, resolution: str) -> tuple[Seconds, ...]:
 
 
 def _shot(row: Model, mode: Mode, shape: str, seconds: Seconds, resolution: str) -> Shot:
-    known = {INPUT_FIELDS[name][0]: LINKS[name] for name in INPUTS_OF_MODE[mode]}
+    # How long a video is that nobody fetches stands in its link, for the simulator to charge.
+    links = {**LINKS, "video": f"{LINKS['video']}?seconds={seconds}"}
+    known = {INPUT_FIELDS[name][0]: links[name] for name in INPUTS_OF_MODE[mode]}
     given: dict[str, Any] = {"image_url": None, "reference_image_urls": ()} | known
     return Shot(
         **given,

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -37,28 +37,25 @@ TYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class FalModel(Model):
-    """One endpoint. ``cents_by`` has the price of a result by its length, its resolution, or both."""
-
-    cents_by: Mapping[str, float] = field(default_factory=dict)
+    """One endpoint."""
 
     def result_seconds(self, given: Mapping[str, Any]) -> float:
         """How long the clip or the speech will be; ``8s``, ``"8"`` and ``8`` are the same."""
         if self.kind == "audio":
             return max(1.0, round(len(prompt_of(given)) / CHARACTERS_PER_SECOND, 1))
+        if self.length_of:
+            return super().result_seconds(given)
         return float(str(self.with_defaults(given).get("duration", self.clip_seconds)).removesuffix("s"))
 
     def price_cents(self, given: Mapping[str, Any]) -> float:
         """What the order costs."""
         whole = self.with_defaults(given)
-        length, resolution = str(whole.get("duration", "")), str(whole.get("resolution", ""))
         rate = self.cents_per_second
         if isinstance(rate, Mapping):
-            rate = rate[resolution]
-        named = (self.cents_by.get(key) for key in (f"{length} {resolution}", length, resolution))
-        each = next((cents for cents in named if cents), self.cents)
+            rate = rate[str(whole.get("resolution", ""))]
         spoken = self.cents_per_character * len(prompt_of(given))
         per_second = rate * self.result_seconds(given) if rate else 0
-        return round(per_second + each * int(whole.get("num_images", 1)) + spoken, 3)
+        return round(per_second + self.cents_each(whole) * int(whole.get("num_images", 1)) + spoken, 3)
 
 
 def read_models(path: Path) -> dict[str, FalModel]:

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from math import ceil
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,7 +21,6 @@ from pipeline.services import catalogue_texts
 from tests import servers
 from tests.builders import Killed, World, killed, world
 from tests.integration.simulator_process import Letter, Mailbox, eventually
-from tests.ways_to_order import order_of, ways_to_order
 
 CATALOGUE = load(catalogue_texts(""))
 ROWS = [row for row in CATALOGUE.models.values() if row.provider == "fal"]
@@ -104,24 +102,6 @@ def ended(fal: Fal, prediction: Prediction) -> Finished | Refused:
     answer = eventually(end)
     assert answer
     return answer
-
-
-@pytest.mark.requirement("R40", "R57")
-def test_pictures_and_voices_are_taken_too_and_every_price_is_ours_rounded_up(
-    fal: Fal, simulator: servers.Simulator
-) -> None:
-    control(simulator, "faults", {"fault": "stall"})
-    wanted = [(row, shot) for row in ROWS for shot in ways_to_order(row)]
-    for row, shot in wanted:
-        assert isinstance(fal.submit(order_of(row, shot)), Accepted), (row.slug, shot)
-    prices = [ceil(line["price_cents"]) for line in control(simulator, "ledger")]
-    wrong = [
-        (row.slug, shot.mode, shot.asked_seconds, shot.resolution, price, shot.estimate_cents)
-        for (row, shot), price in zip(wanted, prices, strict=True)
-        # Nobody but Sora knows how long a video of its own is.
-        if price != shot.estimate_cents and row.duration.strategy != "input"
-    ]
-    assert wrong == []
 
 
 @pytest.mark.requirement("R24", "R59")

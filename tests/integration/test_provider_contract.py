@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -44,9 +45,9 @@ from pipeline.settings import Settings
 from tests import servers
 from tests.builders import world
 from tests.integration.simulator_process import eventually
+from tests.ways_to_order import order_of, ways_to_order
 
 CATALOGUE = load(catalogue_texts(""))
-PICTURE = "https://pictures.example/keyframe.png"
 MAX_BYTES = 50_000_000
 
 
@@ -131,8 +132,13 @@ def adapter(case: Case, simulator: servers.Simulator) -> Provider:
 
 def built(case: Case, environment: Mapping[str, str]) -> Provider:
     """The adapter as the services build it from this environment."""
+    return adapter_of(case.provider, environment)
+
+
+def adapter_of(provider: str, environment: Mapping[str, str]) -> Provider:
+    """The adapter of a provider's main account."""
     own = accounts.told(Settings(environment=environment), CATALOGUE)
-    return accounts.adapters(own, CATALOGUE)[CATALOGUE.accounts[case.provider].name]
+    return accounts.adapters(own, CATALOGUE)[CATALOGUE.accounts[provider].name]
 
 
 def webhook_secret(case: Case, adapter: Provider, environment: Mapping[str, str]) -> str:
@@ -299,6 +305,23 @@ def test_a_failure_says_whether_another_attempt_can_cure_it(
     answer = ended(adapter, bought(adapter, case.order()))
     assert isinstance(answer, Refused)
     assert (answer.code, answer.retryable) == (code, code == "provider_error")
+
+
+@pytest.mark.requirement("R40", "R57", "R59")
+@pytest.mark.parametrize("provider", sorted({case.provider for case in CASES}))
+def test_every_way_to_order_is_taken_at_the_price_that_we_say(provider: str, simulator: servers.Simulator) -> None:
+    adapter, wrong = adapter_of(provider, simulator.environment), []
+    for row in CATALOGUE.find(provider=provider):
+        # A picture or a voice may come with the answer itself: that is lost here, and nothing needs to be made.
+        fault, taken = ("stall", Accepted) if row.kind == "video" else ("stall create=500-after", Unknown)
+        for shot in ways_to_order(row):
+            requests.post(f"{simulator.url}/_sim/reset", timeout=5).raise_for_status()
+            arm(simulator, fault)
+            answer = adapter.submit(order_of(row, shot))
+            charged = [ceil(line["price_cents"] - 1e-6) for line in sold(simulator)]
+            if not isinstance(answer, taken) or charged != [shot.estimate_cents]:
+                wrong.append((shot, answer, charged))
+    assert wrong == []
 
 
 class Inbox(ThreadingHTTPServer):

@@ -65,7 +65,7 @@ def test_a_clip_counted_in_frames_is_as_long_as_its_frames() -> None:
 
 def test_the_price_follows_the_length_and_the_resolution() -> None:
     assert SEEDANCE.price_cents({"prompt": "a"}) == 62
-    assert SEEDANCE.price_cents({"prompt": "a", "duration": 10, "resolution": "480p"}) == 30
+    assert SEEDANCE.price_cents({"prompt": "a", "duration": 10, "resolution": "480p"}) == 25
     assert MODEL_TABLE.by_name["wan-video/wan-2.5-t2v"].price_cents({"prompt": "a", "size": "832*480"}) == 25
     assert MODEL_TABLE.by_name["black-forest-labs/flux-schnell"].price_cents({"prompt": "a", "num_outputs": 4}) == 1.2
 
