@@ -13,8 +13,9 @@ _LEAST = 60
 _NOTHING = frozenset({"", "none", "n/a", "not applicable", "not visible", "-"})
 # A model may write headings in its own manner: "**Colour palette**:", "2) VISUAL STYLE -", "### Product Features". What
 # stands before one is looked for in its own line only: over many empty lines it would be looked for without end.
+_NAMES = "|".join(part.replace("COLOR", "COLOU?R").replace(" ", "[ _]") for part in PARTS)
 _HEADING = re.compile(
-    rf"^(?:[^\w\n]|[\d_])*({'|'.join(part.replace('COLOR', 'COLOU?R').replace(' ', '[ _]') for part in PARTS)})\b[\W_]*",
+    rf"^(?:[^\w\n]|[\d_])*({_NAMES})\b[\W_]*",
     re.IGNORECASE | re.MULTILINE,
 )
 
