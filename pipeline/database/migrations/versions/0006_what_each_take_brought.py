@@ -1,5 +1,7 @@
 """What each take brought, so that any can be chosen; of old ones, what their clip shows. Why a film was encoded again."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -8,7 +10,7 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-RESULT = {
+RESULT: dict[str, sa.types.TypeEngine[Any]] = {
     "file_key": sa.Text(),
     "sha256": sa.Text(),
     "size_bytes": sa.BigInteger(),
