@@ -1,6 +1,7 @@
 """Is a file a picture that models take? Asked of its first bytes, then of a decoder that may try nothing else."""
 
 import hashlib
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,6 @@ def _opened_as(path: Path) -> tuple[str, str]:
 
 def _check_end_of_jpeg(path: Path) -> None:
     """A decoder fills up what is missing of a JPEG with grey; its last scan says itself where it ends."""
-    content = path.read_bytes()
-    if content.find(_JPEG_END, content.rfind(_JPEG_SCAN)) < 0:
-        raise BrokenMedia("the picture is cut short")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(_JPEG_END, content.rfind(_JPEG_SCAN)) < 0:
+            raise BrokenMedia("the picture is cut short")

@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -102,3 +103,17 @@ def test_a_small_file_that_unpacks_into_a_huge_picture_is_refused(media: Media, 
     path.write_bytes(content)
     with pytest.raises(BrokenMedia):
         media.check_picture(path)
+
+
+def test_a_very_large_file_that_says_it_is_a_jpeg_is_not_taken_into_memory(media: Media, tmp_path: Path) -> None:
+    path = tmp_path / "picture"
+    with path.open("wb") as file:
+        file.write(b"\xff\xd8\xff")
+        file.truncate(256 * 2**20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BrokenMedia):
+            media.check_picture(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
