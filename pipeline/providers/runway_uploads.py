@@ -72,7 +72,10 @@ def _uploaded(client: Client, url: str, *, insecure: bool) -> str | Refused | Bu
         path = Path(folder) / "file"
         fetched = download(url, path, max_bytes=MAX_BYTES, insecure=insecure, total_seconds=_SENDING.total_seconds)
         if not isinstance(fetched, Fetched):
-            return Silent(message=f"what the order is made from could not be fetched: {fetched.message}")
+            message = f"what the order is made from could not be fetched: {fetched.message}"
+            # What is gone, too large or not to be followed stays so: to wait for it would hold the scene for an hour.
+            gone = isinstance(fetched, Refused)
+            return Refused(code="rejected_input", message=message) if gone else Silent(message=message)
         name = Path(urlsplit(url).path).name[-100:] or "file"
         return _sent(client, name, path.read_bytes(), insecure=insecure)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.domain.answers import Accepted, Busy, Silent
+from pipeline.domain.answers import Accepted, Busy, Refused, Silent
 from pipeline.providers.protocol import Credentials, Order
 from pipeline.providers.runway import Runway
 from tests.picture_server import Pictures
@@ -113,8 +113,18 @@ def test_an_upload_that_fails_buys_nothing_and_is_tried_again(
     assert ("POST", "/v1/image_to_video") not in calls(server)
 
 
-def test_a_picture_that_is_gone_is_not_ordered_with(runway: Runway, server: Server, pictures: Pictures) -> None:
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_file_that_is_gone_is_not_ordered_with_and_not_waited_for(
+    runway: Runway, server: Server, pictures: Pictures, status: int
+) -> None:
     server.plays(TASK)
-    told = runway.submit(order(promptImage=pictures.put("gone.png", b"", status=404)))
-    assert isinstance(told, Silent)
+    told = runway.submit(order(promptImage=pictures.put("gone.png", b"", status=status)))
+    assert isinstance(told, Refused)
+    assert (told.code, told.retryable) == ("rejected_input", False)
+    assert server.seen == []
+
+
+def test_a_host_that_has_a_bad_minute_is_asked_again(runway: Runway, server: Server, pictures: Pictures) -> None:
+    server.plays(TASK)
+    assert isinstance(runway.submit(order(promptImage=pictures.put("late.png", b"", status=503))), Silent)
     assert server.seen == []
