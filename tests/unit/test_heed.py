@@ -15,7 +15,7 @@ HOLD = cast("Hold", SimpleNamespace(provider="acme", account="acme", model="acme
 
 
 def services(blocked: list[float], held: Busy | None = None) -> Services:
-    limiter = SimpleNamespace(block=lambda *told: blocked.append(told[-1]), ask=lambda *_: held)
+    limiter = SimpleNamespace(block=lambda *told, **_: blocked.append(told[-1]), ask=lambda *_: held)
     made: Any = SimpleNamespace(limiter=limiter, policy=lambda _: Policy(), pool=lambda _: None)
     return cast("Services", made)
 
