@@ -147,8 +147,9 @@ def _has_failed(clip: ClipRow) -> bool:
 
 
 def _same(replan: Replan, clip: ClipRow) -> bool:
-    """Whether the provider would be sent the very same order again."""
-    return all(replan.shot.get(name) == clip.shot.get(name) for name in ("model", "prompt", "seed"))
+    """Whether it is asked for what is shown; the newest order may be another take's."""
+    shown = (clip.description, clip.model, clip.shot["seed"])
+    return (replan.description, replan.model, replan.shot["seed"]) == shown
 
 
 def _parsed(form: type[_Form], given: Any) -> _Form:

@@ -285,3 +285,23 @@ def test_the_words_of_a_scene_are_heard_in_the_film_which_waits_for_them_to_end(
     assert here.services.media.check_sound(tmp_path / "film.mp4").duration_seconds == pytest.approx(
         job.film_duration_seconds, abs=0.2
     )
+
+
+@pytest.mark.requirement("R36", "R61", "R66")
+def test_after_a_choice_a_take_is_bought_for_a_change_of_what_is_shown_and_for_nothing_else(here: World) -> None:
+    job_id, [first, _] = of_two_takes(here)
+    choose(here, job_id, first)
+    make_film(here.services, job_id)
+    with pytest.raises(NotInThatState, match="done as asked"):
+        steer.retry(here.services, here.owner_id, job_id, 0)
+    retaken(here, job_id, prompt="a lighthouse at night")
+    assert [take["chosen"] for take in takes(here, job_id)] == [False, False, True]
+
+
+@pytest.mark.requirement("R36", "R61")
+def test_a_change_that_failed_can_be_asked_for_again(here: World) -> None:
+    job_id = here.job()
+    closed(here, job_id)
+    for _ in range(2):
+        retaken(here, job_id, prompt=f"a wreck {FLAGGED}")
+    assert len(takes(here, job_id)) == 3
