@@ -89,15 +89,17 @@ class MiniMax:
 
         The list shows no inputs: what is found may be somebody else's, and only absence is proof.
         """
-        found = dict[str, Reading]()
+        found, seen = dict[str, Reading](), 0
         if order.endpoint != v2.VIDEO:
             return Found(predictions=(), complete=False)
         for number in range(1, MAX_PAGES + 1):
-            tasks = self._page(number, {"filter.model": order.model})
-            if isinstance(tasks, Busy | Silent):
-                return tasks
+            page = self._page(number, {"filter.model": order.model})
+            if isinstance(page, Busy | Silent):
+                return page
+            tasks, total = page
+            seen += len(tasks)
             found |= {str(task["id"]): v2.reading(task) for task in tasks if v2.could_be(task, order, since)}
-            if v2.is_last(tasks, since):
+            if v2.is_last(tasks, since, more=total > seen):
                 return _found(found, complete=True)
         return _found(found, complete=False)
 
@@ -105,9 +107,10 @@ class MiniMax:
         """Read the newest pages of the second API's list until all of these were seen."""
         wanted, readings = set(prediction_ids), dict[str, Reading]()
         for number in range(1, SURVEY_PAGES + 1):
-            tasks = self._page(number, {})
-            if isinstance(tasks, Busy | Silent):
-                return tasks
+            page = self._page(number, {})
+            if isinstance(page, Busy | Silent):
+                return page
+            tasks, _ = page
             readings |= {str(task["id"]): v2.reading(task) for task in tasks if str(task.get("id")) in wanted}
             if readings.keys() == wanted or v2.is_last(tasks, since):
                 break
@@ -191,7 +194,8 @@ class MiniMax:
             return Silent(message=v1.message_of(told), outage=v1.code_of(told) in v1.OUTAGES)
         return Finished(outputs=outputs, prediction_id=prediction.id, raw=v1.kept_of(document))
 
-    def _page(self, number: int, filters: Mapping[str, str]) -> list[dict[str, Any]] | Busy | Silent:
+    def _page(self, number: int, filters: Mapping[str, str]) -> tuple[list[dict[str, Any]], int] | Busy | Silent:
+        """The tasks of a page, and how many the whole list is said to have; 0 where nothing is said."""
         document = _document(self._client.ask("GET", self._url(_page_path(number, filters)), LISTING))
         if isinstance(document, Refused):
             return Silent(message=document.message)
@@ -200,7 +204,8 @@ class MiniMax:
         items = document.get("items")
         if not isinstance(items, list):
             return Silent(message="the list of tasks can't be read")
-        return [task for task in items if isinstance(task, dict)]
+        total = document.get("total")
+        return [task for task in items if isinstance(task, dict)], total if isinstance(total, int) else 0
 
     def _url(self, path: str) -> str:
         return self._client.base_url + path

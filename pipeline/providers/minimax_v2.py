@@ -97,12 +97,16 @@ def could_be(task: Mapping[str, Any], order: Order, since: datetime) -> bool:
     return task.get("model") == order.model and same and in_time and bool(id_of(task.get("id")))
 
 
-def is_last(tasks: list[dict[str, Any]], since: datetime) -> bool:
-    """Whether no later page can hold a task of that time: there is none, or this one runs back beyond it."""
+def is_last(tasks: list[dict[str, Any]], since: datetime, *, more: bool = False) -> bool:
+    """Whether no later page can hold a task of that time: there is none, or this one runs back beyond it.
+
+    ``more``: the list is said to go on, so that a short page is only one that is shorter than we asked for.
+    """
     times = [moment(task.get("created_at")) for task in tasks]
     known = [each for each in times if each]
     newest_first = len(known) == len(tasks) and known == sorted(known, reverse=True)
-    return len(tasks) < PAGE_SIZE or (newest_first and known[-1] < since < known[0])
+    short = len(tasks) < PAGE_SIZE and not more
+    return not tasks or short or (newest_first and known[-1] < since < known[0])
 
 
 def moment(value: object) -> datetime | None:

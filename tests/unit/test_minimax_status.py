@@ -284,6 +284,17 @@ def test_a_list_in_another_order_is_read_to_its_end(minimax: MiniMax, server: Se
 
 
 @pytest.mark.requirement("R50")
+def test_pages_that_are_shorter_than_asked_for_are_read_as_long_as_more_are_told(
+    minimax: MiniMax, server: Server
+) -> None:
+    short = answer(200, {"items": [task(id=str(n), duration=9) for n in range(10)], "total": 11})
+    server.plays(short, answer(200, {"items": [task()], "total": 11}))
+    found = minimax.find(ORDER, SINCE)
+    assert isinstance(found, Found)
+    assert [each.prediction_id for each in found.predictions] == [TASK]
+
+
+@pytest.mark.requirement("R50")
 def test_a_list_without_an_end_proves_nothing(minimax: MiniMax, server: Server) -> None:
     server.plays(page(*[task(id=str(n), duration=9) for n in range(20)]))
     assert minimax.find(ORDER, SINCE) == Found(predictions=(), complete=False, certain=False)
