@@ -135,9 +135,7 @@ def facts() -> list[str]:
 
 
 def _cell(case: Case, lacks: Callable[[Case], str], test: str, ran: Mapping[str, list[str]]) -> str:
-    told = {
-        each for name, all_ in ran.items() for each in all_ if f"::{test}[" in name and case.name in _words(name)
-    }
+    told = {each for name, all_ in ran.items() for each in all_ if f"::{test}[" in name and case.name in _words(name)}
     if told & {"failure", "error"}:
         return "**failed**"
     if not told:
