@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -169,4 +170,6 @@ def test_the_async_client_works_as_well() -> None:
         await (await client._client).aclose()
         return str(result["video"]["url"])
 
-    assert is_a_clip(asyncio.run(clip()))
+    # In a thread of its own: a browser's driver, if one was started, has its loop in this one.
+    with ThreadPoolExecutor(1) as thread:
+        assert is_a_clip(thread.submit(lambda: asyncio.run(clip())).result())
