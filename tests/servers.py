@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import psycopg2
 
-from cli.stack.environment import key_variables
+from cli.stack.environment import accounts
 from cli.stack.stack import Stack
 
 # What must not leak in from the machine: addresses of somebody's servers, keys that cost money, our own settings.
@@ -17,7 +17,7 @@ FOREIGN_STARTS = ("S3_", "AWS_", "CELERY_", "DAILIES_", "FLOWER_", "SIMULATOR_",
 FOREIGN = {"SECRET_KEY", "CATALOGUE_DIR", "API_BIND", "IO_EXCLUDE_QUEUES", "BEAT_SCHEDULE"}
 WELCOME = {"DAILIES_PREFER_SYSTEM"}
 # Each provider's variables begin with its name; only its key is called as its users call it.
-OF_PROVIDERS = {name.upper().replace("-", "_"): variable for name, variable in key_variables({}).items()}
+OF_PROVIDERS = {row["provider"].upper().replace("-", "_"): row["key_variable"] for row in accounts({})}
 
 
 def scrub() -> None:

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cli.stack.server import ROOT
 
@@ -15,8 +16,6 @@ SETTLE_ABSENT_AFTER_SECONDS = "20"  # the simulator lists a prediction at once; 
 LOOPBACK = "127.0.0.1,localhost"
 #: Where in the simulator a provider is, when not under its own name.
 PLACES = {"replicate": ""}
-#: Whoever signs webhooks with a secret that the customer knows; the others' keys are asked for, or there is none.
-SHARED_SECRETS = frozenset({"replicate", "kling", "bfl"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,17 +74,18 @@ def complete(known: Mapping[str, str], addresses: Addresses, folder: Path) -> di
     }
 
 
-def key_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Where each provider of the catalogue has its key, by the provider's name."""
+def accounts(environment: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The account of each provider in the catalogue, as its file has it."""
     folder = Path(environment.get("CATALOGUE_DIR") or ROOT / "pipeline" / "catalogue")
-    accounts = (tomllib.loads(file.read_text())["account"] for file in sorted(folder.glob("*.toml")))
-    return {account["provider"]: account["key_variable"] for account in accounts}
+    return [tomllib.loads(file.read_text())["account"] for file in sorted(folder.glob("*.toml"))]
 
 
 def has_provider(environment: Mapping[str, str]) -> bool:
     """Whether the caller brought a key of a provider: then nothing is simulated."""
-    keys = key_variables(environment)
-    return any(environment.get(name) for name in (*keys.values(), *(f"{_prefix(each)}_ACCOUNTS" for each in keys)))
+    rows = accounts(environment)
+    return any(
+        environment.get(row["key_variable"]) or environment.get(f"{_prefix(row['provider'])}_ACCOUNTS") for row in rows
+    )
 
 
 def _prefix(provider: str) -> str:
@@ -100,13 +100,14 @@ def provider(known: Mapping[str, str], addresses: Addresses, folder: Path) -> di
     if has_provider(known):
         return {}
     webhook_secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
-    keys = {name: secrets.token_hex(16) for name in key_variables(known)}
+    rows = accounts(known)
+    keys = {row["provider"]: secrets.token_hex(16) for row in rows}
     return {
         "SETTLE_ABSENT_AFTER_SECONDS": SETTLE_ABSENT_AFTER_SECONDS,
         "PUBLIC_URL": addresses.api_url,
-        **{variable: keys[name] for name, variable in key_variables(known).items()},
+        **{row["key_variable"]: keys[row["provider"]] for row in rows},
         **{f"{_prefix(name)}_BASE_URL": f"{addresses.simulator_url}{PLACES.get(name, f'/{name}')}" for name in keys},
-        **{f"{_prefix(name)}_WEBHOOK_SECRET": webhook_secret for name in keys if name in SHARED_SECRETS},
+        **{f"{_prefix(row['provider'])}_WEBHOOK_SECRET": webhook_secret for row in rows if row.get("shared_secret")},
         "SIMULATOR_HOST": "127.0.0.1",
         "SIMULATOR_PORT": str(addresses.simulator),
         "SIMULATOR_DIR": str(folder / "simulator"),

@@ -106,6 +106,7 @@ class Account(Row):
 
     name: str = Field(min_length=1)
     provider: str = Field(pattern=r"^[a-z0-9-]+$")
+    shared_secret: bool = False  #: its webhooks are signed with a secret that its customer was told
     key_variable: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$")  #: where its users keep its key
     base_url: str = Field(pattern=r"^https?://[^/]+$")
     max_in_flight: int = Field(default=3, gt=0)
