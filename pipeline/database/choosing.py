@@ -28,16 +28,18 @@ def choose(connection: Connection, job_id: UUID, clip_id: UUID, attempt_id: UUID
     Nothing is changed when it is this take already. Raises NotFound for a take of another clip, NotInThatState for one
     that brought no file, and while the clip is being rendered.
     """
-    job = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).one()
-    clip = connection.execute(_CLIP.where(assets.c.id == clip_id).with_for_update()).one()
+    job = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update(key_share=True)).one()
+    # Only one that has ended is locked: the step of another holds its row and may wait for the job's.
+    ended = _CLIP.where(assets.c.id == clip_id, assets.c.state.in_(TERMINAL)).with_for_update(key_share=True)
+    clip = connection.execute(ended).one_or_none()
     mine = select(attempts).where(attempts.c.id == attempt_id, attempts.c.asset_id == clip_id)
     take = connection.execute(mine).one_or_none()
     if take is None:
         raise NotFound("this clip has no such take; GET the clip to see its takes")
     if take.file_key is None:
         raise NotInThatState(f"take {take.number} brought no clip, so it can't be chosen")
-    if clip.state not in TERMINAL:
-        raise NotInThatState(f"the clip is {clip.state}; choose when that take has ended, or cancel it")
+    if clip is None:
+        raise NotInThatState("the clip is being made; choose when that take has ended, or cancel it")
     if clip.state == State.DONE and clip.file_key == take.file_key:
         return [], False
     _show(connection, clip, take)
@@ -54,7 +56,7 @@ def fall_back(connection: Connection, job_id: UUID, owner_id: UUID) -> list[Even
         _CLIP.where(assets.c.job_id == job_id, assets.c.state.in_(ended), assets.c.file_key.is_not(None))
         .where(assets.c.kind == "video")
         .order_by(assets.c.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     told: list[Event] = []
     for clip in connection.execute(lost).all():

@@ -31,7 +31,9 @@ _BOOK = (
 
 # The row is locked, so that of many attempts at once each sees what the others have reserved.
 _BUDGET = (
-    select(jobs.c.budget_cents).where(jobs.c.id == bindparam("of"), jobs.c.budget_cents.is_not(None)).with_for_update()
+    select(jobs.c.budget_cents)
+    .where(jobs.c.id == bindparam("of"), jobs.c.budget_cents.is_not(None))
+    .with_for_update(key_share=True)
 )
 _OWNER = select(owners.c.id).where(owners.c.id == bindparam("of")).with_for_update(key_share=True)
 _TODAY = func.date_trunc("day", func.clock_timestamp(), "UTC")
@@ -49,6 +51,9 @@ def record_attempt(connection: Connection, asset_id: UUID, new: NewAttempt) -> A
     Raises OverBudget when the job's attempts would cost more than it may, DayIsSpent when its owner's of today would;
     the transaction is then to be undone.
     """
+    if new.most_today_cents:
+        # Before the job, always: a step that holds its job's row and waits for the owner's would wait in a ring.
+        connection.execute(_OWNER, {"of": new.owner_id})
     values = {name: value for name, value in vars(new).items() if name in attempts.c}
     intent_at = connection.execute(_INTENT, {**values, "asset_id": asset_id, "state": State.SUBMITTING}).scalar_one()
     _book(connection, new.id, "reserve")
@@ -84,7 +89,6 @@ def _check_budget(connection: Connection, new: NewAttempt) -> None:
 def _check_day(connection: Connection, new: NewAttempt) -> None:
     if not new.most_today_cents:
         return
-    connection.execute(_OWNER, {"of": new.owner_id})
     if connection.execute(_OF_DAY, {"of": new.owner_id}).scalar_one() > new.most_today_cents:
         raise DayIsSpent(float(connection.execute(_TOMORROW_SECONDS).scalar_one()))
 

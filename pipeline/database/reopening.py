@@ -44,7 +44,7 @@ def reopen(
     NotInThatState for a job that is being cancelled, and when there is no such clip (any more); OverBudget when what
     was spent and what is still to be bought, with these, is more than the job may cost.
     """
-    job = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).one()
+    job = connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update(key_share=True)).one()
     if job.cancel_requested_at and job.state not in FINAL:
         raise NotInThatState("the job is being cancelled; wait until that is done")
     found = _ended(connection, [*clip_ids, *_beside(connection, job_id, clip_ids)], replans)
@@ -87,7 +87,7 @@ def _ended(connection: Connection, clip_ids: Sequence[UUID], replans: Mapping[UU
         select(assets.c.id, assets.c.scene_id, assets.c["index"].label("clip_index"), assets.c.state, assets.c.kind)
         .where(assets.c.id.in_(clip_ids), or_(assets.c.state.in_([State.FAILED, State.CANCELLED]), another_take))
         .order_by(assets.c["index"])
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     return connection.execute(query).all()
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, bindparam, func, select, update
 
 from pipeline.database.choosing import fall_back
 from pipeline.database.engine import transaction
@@ -20,6 +20,7 @@ from pipeline.domain.events import Event
 from pipeline.domain.job import JobState
 
 _CLOCK = func.clock_timestamp()
+_LOCK_JOB = select(jobs.c.id).where(jobs.c.id == bindparam("of")).with_for_update(key_share=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ class Runs:
         )
         with transaction(self.engine) as connection:
             # Locked first: a statement that waited for a retry would still see the clips as they were before it.
-            connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
+            connection.execute(_LOCK_JOB, {"of": job_id})
             begun = connection.execute(query).one_or_none()
             return fall_back(connection, job_id, begun.owner_id) if begun else None
 
@@ -179,6 +180,8 @@ class Runs:
         unseen = (assets.c.id == clip.id, assets.c.thumbnail_key.is_(None), assets.c.file_key == clip.file_key)
         of_it = (attempts.c.asset_id == clip.id, attempts.c.file_key == clip.file_key)
         with transaction(self.engine) as connection:
+            # The job before its clips that have ended, as whoever chooses a take or retries does.
+            connection.execute(_LOCK_JOB, {"of": clip.job_id})
             mark = update(assets).where(*unseen).values(thumbnail_key=picture.key)
             if connection.execute(mark).rowcount == 0:
                 return []

@@ -183,9 +183,10 @@ def _decided(after: Asset) -> dict[str, Any]:
 
 
 def _begin(connection: Connection, hold: Hold, intent: NewAttempt) -> Attempt:
+    attempt = record_attempt(connection, hold.asset_id, intent)
     if hold.first:
         _mark_running(connection, hold.member.job_id)
-    return record_attempt(connection, hold.asset_id, intent)
+    return attempt
 
 
 def _mark_running(connection: Connection, job_id: UUID) -> None:

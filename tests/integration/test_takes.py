@@ -163,7 +163,7 @@ def test_a_clip_that_is_being_rendered_is_not_taken_from_under_its_renderer(here
     closed(here, job_id)
     [first] = takes(here, job_id)
     steer.retry(here.services, here.owner_id, job_id, 0, {"prompt": "a storm"})
-    with pytest.raises(NotInThatState, match="the clip is waiting"):
+    with pytest.raises(NotInThatState, match="the clip is being made"):
         choose(here, job_id, first)
 
 
