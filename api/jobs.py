@@ -86,6 +86,13 @@ def retry_failed_clips(path: JobPath) -> Response:
     return reply(steer.retry_failed(services(), caller().owner_id, path.job_id), 202)
 
 
+@jobs.post("/<job_id>/retry-stale", responses={202: schemas.Job})
+@allow(Policy.KEY)
+def retry_stale_clips(path: JobPath) -> Response:
+    """Render anew every clip that was made from an older take than the one that is shown, and what goes on from it."""
+    return reply(steer.retry_stale(services(), caller().owner_id, path.job_id), 202)
+
+
 @jobs.post(
     "/<job_id>/clips/<index>/retry",
     responses={202: schemas.Job},

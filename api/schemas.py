@@ -113,6 +113,13 @@ class Part(BaseModel):
     error: Failure | None
 
 
+class Stale(BaseModel):
+    """The scene that is another take now than the one that a clip was made from."""
+
+    scene: int
+    message: str
+
+
 class Clip(BaseModel):
     """One clip; `status` is for people and old clients, `state` is our own word."""
 
@@ -142,6 +149,7 @@ class Clip(BaseModel):
     error: ClipError | None
     waiting: Waiting | None
     dependency: int | None
+    stale: Stale | None
     parts: list[Part]
     retry_after_ms: int
     created_at: str

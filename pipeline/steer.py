@@ -14,6 +14,7 @@ from pipeline.domain.document import ClipRow, JobRow
 from pipeline.domain.errors import FieldError, NotInThatState, Refusal, ValidationFailed
 from pipeline.domain.fit import refusal
 from pipeline.domain.job import FINAL
+from pipeline.domain.needs import sources
 from pipeline.domain.order import plan_clip
 from pipeline.domain.shot import Shot
 from pipeline.domain.spec import JobSpec, parse_job, sentence, shortened
@@ -45,7 +46,8 @@ class Changes(BaseModel):
 def retry(services: Services, owner_id: UUID, job_id: UUID, index: int, changes: Any = None) -> dict[str, Any]:
     """Render one clip anew, perhaps with another prompt, seed or model (R36); every take is kept (R61).
 
-    A clip that is done gets another take only for a change, so that a request which is sent twice is not paid twice.
+    A clip that is done gets another take only for a change, so that a request which is sent twice is not paid twice;
+    that the scene which it goes on from is another take now is one.
     Raises NotFound, NotInThatState when that is not to be had, OverBudget, or a Refusal for changes that can't be.
     """
     job = show.owned(services, owner_id, job_id)
@@ -55,7 +57,7 @@ def retry(services: Services, owner_id: UUID, job_id: UUID, index: int, changes:
     replan = _replanned(services, job, clip, _parsed(Changes, changes))
     if clip.state is State.DONE and _same(replan, clip) and _lacks_a_part(clip):
         return _reopen(services, owner_id, job, [clip])
-    if clip.state is State.DONE and _same(replan, clip):
+    if clip.state is State.DONE and _same(replan, clip) and clip.stale is None:
         raise NotInThatState(f"clip {index} is done as asked; change its prompt, seed or model for a new take")
     return _reopen(services, owner_id, job, [clip], {clip.id: replan})
 
@@ -88,6 +90,19 @@ def retry_failed(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, 
     if not failed:
         raise NotInThatState("nothing of this job has failed")
     return _reopen(services, owner_id, job, failed)
+
+
+def retry_stale(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
+    """Another take of every clip that was made from an older take of its scene's, and of those that go on from it.
+
+    Raises NotFound, OverBudget, or NotInThatState when there is none.
+    """
+    job = show.owned(services, owner_id, job_id)
+    again = _following([clip for clip in _clips(services, job) if clip.state is State.DONE])
+    if not again:
+        raise NotInThatState("no clip of this job was made from an older take than the one that is shown")
+    replans = {clip.id: _replanned(services, job, clip, Changes()) for clip in again}
+    return _reopen(services, owner_id, job, again, replans)
 
 
 def resume(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
@@ -133,6 +148,16 @@ def _reopen(
 
 def _clips(services: Services, job: JobRow) -> list[ClipRow]:
     return services.store.jobs.clips(job.id)[job.id]
+
+
+def _following(clips: Sequence[ClipRow]) -> list[ClipRow]:
+    """Those of these clips, in scene order, that are stale, or that start from one which is."""
+    found: list[ClipRow] = []
+    for clip in clips:
+        before = {source["asset"] for _, source in sources(clip.shot.get("inputs", {}))}
+        if clip.stale is not None or before & {str(each.id) for each in found}:
+            found.append(clip)
+    return found
 
 
 def _lacks_a_part(clip: ClipRow) -> bool:

@@ -118,6 +118,7 @@ function savedWords(clip) {
   if (clip.duration) parts.push(`${clip.duration.toFixed(1)} s`);
   if (clip.cost_cents) parts.push(money(clip.cost_cents));
   if (insteadWords(clip)) parts.push(insteadWords(clip));
+  if (clip.stale) parts.push(`from an older take of clip ${clip.stale.scene + 1}`);
   return parts.join(" · ");
 }
 

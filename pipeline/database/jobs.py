@@ -13,7 +13,7 @@ from pipeline.database.choosing import choose
 from pipeline.database.engine import transaction
 from pipeline.database.reopening import Replan, reopen, still_to_pay
 from pipeline.database.tables import assets, attempts, idempotency_keys, jobs, scenes, spend
-from pipeline.database.waits import dependency, parts
+from pipeline.database.waits import dependency, parts, stale
 from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.document import AttemptRow, ClipRow, JobRow
 from pipeline.domain.errors import IdempotencyKeyReused
@@ -263,12 +263,12 @@ def _clip_query(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     # The picture of a take that was just chosen is its own, until the media pool gave it the clip's name too.
     own = select(attempts.c.thumbnail_key).where(attempts.c.id == assets.c.attempt_id, assets.c.state == State.DONE)
     shown = func.coalesce(assets.c.thumbnail_key, own.scalar_subquery()).label("thumbnail_key")
-    elsewhere = {"attempts", "cost_cents", "description", "thumbnail_key", "dependency", "parts"}
+    elsewhere = {"attempts", "cost_cents", "description", "thumbnail_key", "dependency", "parts", "stale"}
     columns = [assets.c[name] for name in ClipRow.__dataclass_fields__ if name not in elsewhere] + [shown]
     return (
         select(*columns, assets.c.job_id, scenes.c.description)
         .add_columns(made.scalar_subquery().label("attempts"), paid.scalar_subquery().label("cost_cents"))
-        .add_columns(dependency().label("dependency"), parts().label("parts"))
+        .add_columns(dependency().label("dependency"), parts().label("parts"), stale().label("stale"))
         .join(scenes, scenes.c.id == assets.c.scene_id)
         .where(and_(condition, assets.c.kind == "video"))
         .order_by(assets.c.index)

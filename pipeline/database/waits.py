@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Engine,
     Select,
+    Text,
     Uuid,
     and_,
     case,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from pipeline.database.engine import transaction
-from pipeline.database.tables import assets
+from pipeline.database.tables import assets, attempts
 from pipeline.domain.answers import ASIDE, Reason
 from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, UNDER_WAY, State
 from pipeline.domain.needs import AT_ONCE, PARTS
@@ -48,6 +49,23 @@ def _open_needs(what: ColumnElement[Any]) -> Select[Any]:
     needed = func.jsonb_array_elements_text(assets.c.needs).column_valued("needed")
     still = (_OTHER.c.id == cast(needed, Uuid), _OTHER.c.state.not_in(list(TERMINAL)))
     return select(what).where(*still).correlate(assets)
+
+
+def stale() -> ColumnElement[Any]:
+    """The scene whose picture is another now than the one that a clip's take was sent with; None when it is the same.
+
+    What was sent stands word for word in the take's row, so its link to our object tells.
+    """
+    needed = func.jsonb_array_elements_text(assets.c.needs).column_valued("needed")
+    given = case((_OTHER.c.kind == "video", _OTHER.c.last_frame_key), else_=_OTHER.c.file_key)
+    sent = select(cast(attempts.c.input, Text)).where(attempts.c.id == assets.c.attempt_id).correlate(assets)
+    found = (
+        select(func.min(_OTHER.c["index"]))
+        .where(_OTHER.c.id == cast(needed, Uuid), _OTHER.c.kind.in_(["video", "image"]))
+        .where(_OTHER.c.state == State.DONE, func.strpos(sent.scalar_subquery(), given) == 0)
+        .correlate(assets)
+    )
+    return case((and_(assets.c.needs != [], assets.c.state == State.DONE), found.scalar_subquery()))
 
 
 def _ahead(kind: str, most: int) -> Select[Any]:

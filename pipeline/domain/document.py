@@ -55,6 +55,7 @@ class ClipRow:
     finished_at: datetime | None
     dependency: int | None = None  #: the scene that has to give something first
     parts: Sequence[Mapping[str, Any]] = ()  #: what is made beside it for its scene: a keyframe, a narration
+    stale: int | None = None  #: the scene whose picture is another now than the one that it was made from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,12 +179,20 @@ def clip_document(job: JobRow, clip: ClipRow, links: Links) -> dict[str, Any]:
         "error": _error(job, clip),
         "waiting": {"account": clip.account, **clip.waiting} if clip.waiting else None,
         "dependency": clip.dependency if clip.state is State.WAITING else None,
+        "stale": _stale(clip),
         "parts": [_part_document(part) for part in clip.parts],
         "retry_after_ms": 0 if clip.state in TERMINAL else retry_after_ms(job, [clip]),
         "created_at": stamp(clip.created_at),
         "updated_at": stamp(clip.updated_at),
         "finished_at": stamp(clip.finished_at),
     }
+
+
+def _stale(clip: ClipRow) -> dict[str, Any] | None:
+    if clip.stale is None:
+        return None
+    message = f"it was not made from the take of scene {clip.stale} that is shown now; a retry makes it from that"
+    return {"scene": clip.stale, "message": message}
 
 
 def _part_url(clip: ClipRow, kind: str, links: Links) -> str | None:

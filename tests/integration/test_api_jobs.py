@@ -98,6 +98,7 @@ OF_A_JOB = [
     ("POST", "/cancel"),
     ("POST", "/resume"),
     ("POST", "/retry-failed"),
+    ("POST", "/retry-stale"),
     ("POST", "/clips/0/retry"),
     ("POST", "/clips/0/choose"),
 ]

@@ -36,6 +36,7 @@ QUESTIONS: dict[str, Callable[[Services, UUID, UUID], Any]] = {
     "events": lambda services, owner_id, job_id: show.events_since(services, owner_id, job_id, 0),
     "retry": lambda services, owner_id, job_id: steer.retry(services, owner_id, job_id, 0),
     "retry_failed": steer.retry_failed,
+    "retry_stale": steer.retry_stale,
     "resume": steer.resume,
     "cancel": steer.cancel,
 }

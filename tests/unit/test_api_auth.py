@@ -24,6 +24,7 @@ POLICIES = {
     "jobs.cancel_job": Policy.KEY,
     "jobs.resume_job": Policy.KEY,
     "jobs.retry_failed_clips": Policy.KEY,
+    "jobs.retry_stale_clips": Policy.KEY,
     "jobs.retry_clip": Policy.KEY,
     "jobs.choose_take": Policy.KEY,
     "single.generate_video": Policy.KEY,
