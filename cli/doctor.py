@@ -169,7 +169,7 @@ def _wishes(read: "Settings", parts: "Services") -> Iterator[Finding]:
             yield _note("provider", f"{provider} has no key: set {variable}, or nothing can be ordered there")
     hidden = [each for each in parts.catalogue.accounts if parts.accounts(each) and parts.store_is_hidden_from(each)]
     if hidden:
-        yield _note("storage", f"{', '.join(hidden)} can't fetch pictures from it: set S3_PUBLIC_ENDPOINT_URL")
+        yield _note("storage", f"{', '.join(hidden)} can't fetch files from it: set S3_PUBLIC_ENDPOINT_URL")
     if not read.public_url:
         yield _note("webhooks", "PUBLIC_URL is not set: providers can't call back, so every prediction is polled")
 

@@ -15,8 +15,9 @@ from pipeline.domain.document import RETRY_AFTER, job_links
 from pipeline.domain.errors import FieldError
 from pipeline.domain.hosts import is_inner
 from pipeline.domain.job import JobState
+from pipeline.domain.material import Material, by_ours, material_of
 from pipeline.domain.order import Plan, plan
-from pipeline.domain.pictures import CONTEXT, PICTURE, Picture, by_ours, pictures_of
+from pipeline.domain.pictures import CONTEXT, after_words
 from pipeline.domain.shot import Ids, Shot, as_kept, needed, taken
 from pipeline.domain.spec import JobSpec, parse_job, refused, shortened
 from pipeline.services import Services
@@ -85,7 +86,7 @@ def _check_links(spec: JobSpec) -> None:
         FieldError(
             field=each.field, value=shortened(each.link), allowed="a public http:// or https:// link", message=message
         )
-        for each in pictures_of(spec)
+        for each in material_of(spec)
         if is_inner(each.link)
     ]
     if errors:
@@ -93,13 +94,13 @@ def _check_links(spec: JobSpec) -> None:
 
 
 def _out_of_reach(services: Services, spec: JobSpec, planned: Plan) -> Iterator[str]:
-    """A provider that can't fetch from our store would refuse each picture, and perhaps charge for it."""
-    if not pictures_of(spec):
+    """A provider that can't fetch from our store would refuse each file, and perhaps charge for it."""
+    if not material_of(spec):
         return
     for provider in sorted({services.catalogue.model(shot.model).provider for shot in planned.shots}):
         if services.store_is_hidden_from(provider):
             yield (
-                f"{provider} can't fetch pictures from this installation's store, whose address only it knows:"
+                f"{provider} can't fetch files from this installation's store, whose address only it knows:"
                 " its operator has to set S3_PUBLIC_ENDPOINT_URL"
             )
 
@@ -132,25 +133,25 @@ def _new_job(services: Services, owner_id: UUID, spec: JobSpec, planned: Plan) -
 
 
 def _all_assets(services: Services, spec: JobSpec, scenes: Sequence[NewScene], planned: Plan) -> list[NewAsset]:
-    """What a job makes, and the pictures that it names, with which everything begins."""
-    pictures, wanted = pictures_of(spec), (*planned.shots, *planned.parts)
+    """What a job makes, and the material that it names, with which everything begins."""
+    material, wanted = material_of(spec), (*planned.shots, *planned.parts)
     described = any(shot.kind == CONTEXT for shot in wanted)
-    shots = [by_ours(shot, pictures, context=described) for shot in wanted]
-    ids = {shot.name: uuid4() for shot in shots} | {(PICTURE, picture.index): uuid4() for picture in pictures}
-    return [*_new_assets(services, scenes, shots, ids), *(_new_picture(each, ids) for each in pictures)]
+    shots = [by_ours(after_words(shot) if described else shot, material) for shot in wanted]
+    ids = {name: uuid4() for name in (*(shot.name for shot in shots), *(each.name for each in material))}
+    return [*_new_assets(services, scenes, shots, ids), *(_new_material(each, ids) for each in material)]
 
 
-def _new_picture(picture: Picture, ids: Ids) -> NewAsset:
+def _new_material(material: Material, ids: Ids) -> NewAsset:
     """No provider makes it and nothing is paid for it: it only has to be fetched."""
     return NewAsset(
-        id=ids[PICTURE, picture.index],
+        id=ids[material.name],
         scene_id=None,
-        kind=PICTURE,
-        index=picture.index,
+        kind=material.kind,
+        index=material.index,
         model="",
         provider="",
         account="",
-        shot={"link": picture.link, "field": picture.field, "estimate_cents": 0, "gives": ["file"]},
+        shot={"link": material.link, "field": material.field, "estimate_cents": 0, "gives": ["file"]},
         state=State.FETCHING,
     )
 

@@ -5,6 +5,7 @@ from pipeline.domain.errors import Unavailable
 from pipeline.domain.hold import Hold
 from pipeline.domain.needs import held_by
 from pipeline.heed import held_back
+from pipeline.inputs import unfit_video
 from pipeline.limits.limiter import REDIS_DOWN_SECONDS
 from pipeline.services import Services
 from pipeline.turn import admit as admitted
@@ -19,7 +20,7 @@ def admit(services: Services, hold: Hold) -> Answer:
     if hold.model not in services.catalogue.models:
         return Refused(code="rejected_input", message=f"the catalogue has no model {hold.model} any more")
     services.require_account(hold.provider)
-    if held := held_by(hold.kind, hold.needs, hold.shot.get("inputs", {})):
+    if held := held_by(hold.kind, hold.needs, hold.shot.get("inputs", {})) or unfit_video(services, hold):
         return _aside(services, hold, held)
     try:
         return held_back(services, hold) or admitted(services, hold)

@@ -9,12 +9,12 @@ from pipeline.domain.asset import State, Waiting
 from pipeline.domain.attempt import Attempt, Prediction
 from pipeline.domain.errors import DailiesError
 from pipeline.domain.hold import Hold
-from pipeline.domain.pictures import PICTURE
+from pipeline.domain.needs import MATERIAL
 from pipeline.fallback import rerouted
 from pipeline.fetch import fetch
 from pipeline.heed import asked, ordered, paused
 from pipeline.look import look
-from pipeline.picture import bring_picture
+from pipeline.material import bring_home
 from pipeline.providers.protocol import Order
 from pipeline.services import Services
 from pipeline.settle import settle
@@ -49,8 +49,8 @@ def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
             # It was paid for, so it is brought home even when the job was cancelled; but only once.
             if hold.cancelled and (hold.asset.silences or hold.attempt is None):
                 return Withdrawn()
-            if hold.kind == PICTURE:
-                return bring_picture(services, hold)
+            if hold.kind in MATERIAL:
+                return bring_home(services, hold)
             return paused(services, hold, fetch(services, hold, _attempt(hold)))
         case _:
             raise DailiesError(f"a step claimed an asset that is {hold.asset.state}")

@@ -21,6 +21,7 @@ DAY_SECONDS = 86_400
 #: A link answers with the type of its key's ending, whatever the object was stored as: never as HTML.
 CONTENT_TYPES = {
     ".mp4": "video/mp4",
+    ".mov": "video/quicktime",
     ".webm": "video/webm",
     ".jpg": "image/jpeg",
     ".png": "image/png",

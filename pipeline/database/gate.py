@@ -63,7 +63,9 @@ WAKE = (
 
 #: What an asset's needs have come to. In a step they are read once, when the row is claimed.
 NEEDED = select(
-    *(assets.c[name] for name in ("id", "kind", "index", "state", "file_key", "last_frame_key", "words", "failure"))
+    *(assets.c[name] for name in ("id", "kind", "index", "state", "file_key", "last_frame_key", "words")),
+    assets.c.duration_seconds,
+    assets.c.failure,
 ).where(assets.c.id.in_(bindparam("of", expanding=True)))
 
 #: How many of a kind in a job go before one that waits: the lower indexes, and whoever renders already.

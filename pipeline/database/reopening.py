@@ -13,6 +13,7 @@ from pipeline.domain.asset import Asset, State
 from pipeline.domain.errors import FieldError, NotInThatState, OverBudget
 from pipeline.domain.events import ClipRef, Event, changes
 from pipeline.domain.job import FINAL, JobState
+from pipeline.domain.needs import MATERIAL
 
 # The price of these is not in the ledger as spent; that of a clip which renders is.
 _UNPAID = [State.WAITING, State.SUBMITTING, State.UNCERTAIN]
@@ -123,8 +124,8 @@ def _news(job_id: UUID, clip: AnyRow) -> tuple[Event, ...]:
 
 def _again(round_: int, group_index: int, kind: str) -> dict[str, Any]:
     return {
-        # A customer's picture is bought from nobody: all there is to do is to fetch it.
-        "state": State.FETCHING if kind == "picture" else State.WAITING,
+        # What a customer gives is bought from nobody: all there is to do is to fetch it.
+        "state": State.FETCHING if kind in MATERIAL else State.WAITING,
         "round": round_,
         "group_index": group_index,
         "tries": 0,

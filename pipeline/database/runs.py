@@ -78,7 +78,7 @@ class Runs:
             connection.execute(query.values(dispatched_round=round_))
 
     def fetching(self, job_id: UUID, round_: int) -> list[UUID]:
-        """The round's assets that only have to be fetched: pictures that the job names."""
+        """The round's assets that only have to be fetched: what the customer gives by links."""
         query = select(assets.c.id).where(assets.c.job_id == job_id, assets.c.round == round_)
         with transaction(self.engine) as connection:
             return list(connection.execute(query.where(assets.c.state == State.FETCHING)).scalars())

@@ -12,6 +12,10 @@ from pipeline.domain.asset import TERMINAL, State
 #: A job makes at most so many of a kind at once (R15); of the others as many as its accounts take.
 AT_ONCE: Mapping[str, int] = {"audio": 3, "image": 2}
 
+#: What a customer gives by a link: nobody makes it, it only has to be brought home.
+PICTURE, FOOTAGE, SOUND = "picture", "footage", "sound"
+MATERIAL = (PICTURE, FOOTAGE, SOUND)
+
 #: What a scene has made beside its clip.
 PARTS = ("image", "audio")
 
@@ -19,7 +23,9 @@ _WORDS = {
     "video": "the clip",
     "image": "the keyframe",
     "audio": "the narration",
-    "picture": "a reference picture",
+    PICTURE: "a picture that was given",
+    FOOTAGE: "a video that was given",
+    SOUND: "a sound that was given",
     "context": "what is to be said of the reference pictures",
 }
 _OF_A_SCENE = frozenset({"video", "image", "audio"})
@@ -33,8 +39,8 @@ class IfFailed(StrEnum):
     INDEPENDENT = "independent"  #: it is made without what is missing
 
 
-#: A picture that the customer names is wanted whatever is said of other needs; words about pictures only help.
-_ALWAYS: Mapping[str, IfFailed] = {"picture": IfFailed.FAIL, "context": IfFailed.INDEPENDENT}
+#: What the customer gives is wanted whatever is said of other needs; words about pictures only help.
+_ALWAYS: Mapping[str, IfFailed] = {**dict.fromkeys(MATERIAL, IfFailed.FAIL), "context": IfFailed.INDEPENDENT}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,7 @@ class Needed:
     file_key: str | None = None
     last_frame_key: str | None = None
     words: str | None = None
+    duration_seconds: float | None = None
     failure: Mapping[str, Any] | None = None
 
     def part(self, name: str) -> str | None:
@@ -79,6 +86,13 @@ def part_of(needs: Needs, source: Mapping[str, str]) -> str | None:
     return next(found, None)
 
 
+def video_seconds(needs: Needs, inputs: Mapping[str, Any]) -> float | None:
+    """How long the video is that a clip is made from; None where it is made from none of ours."""
+    source = inputs.get("video")
+    found = (each.duration_seconds for each in needs.assets if source and str(each.id) == source["asset"])
+    return next(found, None)
+
+
 def held_by(kind: str, needs: Needs, inputs: Mapping[str, Any]) -> Answer | None:
     """What keeps an asset from its turn, for now or for good; None when nothing does."""
     if any(each.state not in TERMINAL for each in needs.assets):
@@ -102,7 +116,7 @@ def _lost(needs: Needs, inputs: Mapping[str, Any]) -> Iterator[Needed]:
 
 
 def _sentence(lost: Needed) -> str:
-    if lost.kind == "picture" and lost.failure:
+    if lost.kind in MATERIAL and lost.failure:
         # It names the field in which the customer gave it, and what is wrong with it.
         return str(lost.failure["message"])
     what = _WORDS.get(lost.kind, lost.kind)

@@ -5,11 +5,11 @@
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.domain.catalogue import Catalogue
-from pipeline.domain.errors import FieldError, OverBudget
+from pipeline.domain.errors import FieldError, OverBudget, UnsupportedDuration
 from pipeline.domain.fit import INPUT_FIELDS, Problem, mode_of, model_for, not_yet, refusal, unfit, unfit_words
 from pipeline.domain.model import Model
 from pipeline.domain.parts import keyframe, model_of_kind, narration, policy_of, prompt_of, source_of, unfit_start
@@ -18,6 +18,9 @@ from pipeline.domain.pictures import warnings as reference_warnings
 from pipeline.domain.rows import Kind
 from pipeline.domain.shot import Shot
 from pipeline.domain.spec import JobSpec, SceneSpec
+
+# A video is rarely cut to the frame.
+_SLACK_SECONDS = 0.5
 
 Maker = Callable[[JobSpec, int, Model], tuple[Shot, list[Problem]]]
 
@@ -89,6 +92,20 @@ def _parts(spec: JobSpec, index: int, catalogue: Catalogue) -> tuple[list[Shot],
             problems += amiss
             shots.append(with_references(spec, shot, model))
     return shots, problems
+
+
+def as_long_as(shot: Shot, model: Model, seconds: float) -> Shot:
+    """The shot with the length and the price of the video that it is made from, where its model goes by that.
+
+    Raises UnsupportedDuration for a video that is longer than the model takes.
+    """
+    if model.duration.strategy != "input":
+        return shot
+    longest = model.lengths(shot.mode, shot.resolution).longest
+    if seconds > longest + _SLACK_SECONDS:
+        raise UnsupportedDuration(f"the video is {seconds:.1f} s long, and {model.key} takes at most {longest:g} s")
+    asked_seconds = model.asked_seconds(min(seconds, longest), 1.0, mode=shot.mode, resolution=shot.resolution)
+    return replace(shot, asked_seconds=asked_seconds, estimate_cents=model.price_cents(asked_seconds, shot.resolution))
 
 
 def compose_input(model: Model, shot: Shot, *, seed: int | None) -> dict[str, Any]:
@@ -166,7 +183,7 @@ def _warnings(shots: Sequence[Shot], catalogue: Catalogue) -> Iterator[str]:
         if pictured and model.aspect_ratio.from_image:
             yield f"{key} takes the shape of the image that is given; aspect_ratio is not sent"
         if model.kind == "video" and model.duration.strategy == "input":
-            yield f"a clip of {key} is as long as the video that is given: duration only sets the price"
+            yield f"a clip of {key} is as long as the video that is given, and is paid by that; duration is a guess"
         if not model.prompt_field:
             yield f"{key} takes no prompt; descriptions are not sent"
         if model.sunset:

@@ -1,31 +1,16 @@
-"""The pictures that a job names: which shot gets which of them, and what a vision model is asked about them (R45).
-
-No provider is ever told a customer's link: each becomes an asset that we fetch, and shots take its file from us.
-"""
+"""A job's reference images: which shots get them, and what a vision model is asked about them (R45)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from pipeline.domain.fit import INPUT_FIELDS, inputs_of, unfit
+from pipeline.domain.fit import inputs_of, unfit
 from pipeline.domain.model import Model
 from pipeline.domain.references import combined
 from pipeline.domain.shot import Shot, Source
 from pipeline.domain.spec import JobSpec
 
-PICTURE, CONTEXT = "picture", "context"
-#: The inputs of models that are pictures.
-PICTURED = ("image", "last_frame", "references", "character")
+CONTEXT = "context"
 _WORDS = Source(kind=CONTEXT, index=0, part="words")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A picture that a job names, by its link; ``field`` is where it is named first."""
-
-    index: int
-    link: str
-    field: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,25 +19,6 @@ class Describer:
 
     model: Model
     prompt: str
-
-
-def pictures_of(spec: JobSpec) -> tuple[Picture, ...]:
-    """Every picture of a job once, however often it is named, in an order that stays."""
-    named: dict[str, str] = {}
-    for field, link in _named(spec):
-        named.setdefault(link, field)
-    return tuple(Picture(index=index, link=link, field=field) for index, (link, field) in enumerate(named.items()))
-
-
-def _named(spec: JobSpec) -> Iterator[tuple[str, str]]:
-    yield from ((f"reference_images.{number}", link) for number, link in enumerate(spec.reference_images))
-    for index, scene in enumerate(spec.scenes):
-        for field in (INPUT_FIELDS[name][0] for name in PICTURED):
-            given = getattr(scene, field)
-            if isinstance(given, tuple):
-                yield from ((f"scenes.{index}.{field}.{number}", link) for number, link in enumerate(given))
-            elif given:
-                yield f"scenes.{index}.{field}", given
 
 
 def referring(spec: JobSpec, index: int, model: Model) -> JobSpec:
@@ -108,30 +74,11 @@ def description(spec: JobSpec, describer: Describer) -> Shot:
     )
 
 
-def by_ours(shot: Shot, pictures: Sequence[Picture], *, context: bool) -> Shot:
-    """The shot with our pictures in place of links; with ``context``, what is said of them comes before its prompt."""
-    numbers = {picture.link: picture.index for picture in pictures}
-    sources, emptied = dict(shot.sources), dict[str, Any]()
-    for name in PICTURED:
-        field = INPUT_FIELDS[name][0]
-        given = getattr(shot, field)
-        several = isinstance(given, tuple)
-        links = given if several else (given,) if given else ()
-        # Jobs of old have no pictures of ours, and are rendered anew as they were.
-        if not links or not numbers.keys() >= set(links):
-            continue
-        found = tuple(Source(kind=PICTURE, index=numbers[link], part="file") for link in links)
-        sources[name], emptied[field] = (found, ()) if several else (found[0], None)
-    if context and shot.kind in {"video", "image"}:
-        sources[CONTEXT] = _WORDS
-    return replace(shot, sources=sources, **emptied)
-
-
-def without_pictures(shot: Shot) -> Shot:
-    """The shot without any link to a picture."""
-    fields = (INPUT_FIELDS[name][0] for name in PICTURED)
-    emptied: dict[str, Any] = {field: () if isinstance(getattr(shot, field), tuple) else None for field in fields}
-    return replace(shot, **emptied)
+def after_words(shot: Shot) -> Shot:
+    """The shot before whose prompt comes what is said of the reference images; a narration stands for itself."""
+    if shot.kind not in {"video", "image"}:
+        return shot
+    return replace(shot, sources={**shot.sources, CONTEXT: _WORDS})
 
 
 def warnings(spec: JobSpec, shots: Sequence[Shot], models: Sequence[Model], *, described: bool) -> Iterator[str]:

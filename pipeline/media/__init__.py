@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.domain.errors import BrokenMedia
 from pipeline.media import ffmpeg
-from pipeline.media.container import demuxer_of
+from pipeline.media.container import demuxer_of, video_suffix_of
 from pipeline.media.film import Scene, stitch
 from pipeline.media.speech import Sound, listened_to
 from pipeline.media.still import Still, examine
@@ -39,8 +39,9 @@ _AS_JPEG = (*_FIRST_FRAME, "-f", "image2pipe")
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A whole, playable video as measured on the file itself."""
+    """A whole, playable video as measured on the file itself; ``suffix`` says what it is, whatever it was called."""
 
+    suffix: str
     duration_seconds: float
     width: int
     height: int
@@ -116,6 +117,7 @@ def _measured(path: Path, tracks: Tracks) -> Clip:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, hashlib.sha256).hexdigest()
     return Clip(
+        suffix=video_suffix_of(path),
         duration_seconds=round(tracks.video.duration_seconds, 3),
         width=width,
         height=height,

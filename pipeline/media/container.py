@@ -9,9 +9,12 @@ MAX_BOXES = 65_536
 HEADER_BYTES = 8  # of a box: its length and its name
 MP4, MATROSKA = "mov", "matroska"  # as ffmpeg names the demuxers
 
+_QUICKTIME = b"qt  "
 _EBML = b"\x1a\x45\xdf\xa3"
 _SOUNDS = {"wav": b"RIFF", "flac": b"fLaC", "ogg": b"OggS", "mp3": b"ID3"}
 _ADTS = 0xF0
+# The kind of document is named in the header.
+_WEBM = b"\x42\x82\x84webm"
 _SEGMENT = b"\x18\x53\x80\x67"
 
 
@@ -33,6 +36,15 @@ def demuxer_of(path: Path) -> str:
     if missing > 0:
         raise BrokenMedia(f"the file is cut short: at least {missing} bytes are missing")
     return demuxer
+
+
+def video_suffix_of(path: Path) -> str:
+    """What a video that ``demuxer_of`` let pass is called; ``.mkv`` for a Matroska file that is no WebM."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if start[4:8] == b"ftyp":
+        return ".mov" if start[8:12] == _QUICKTIME else ".mp4"
+    return ".webm" if _WEBM in start else ".mkv"
 
 
 def sound_demuxer_of(path: Path) -> str:

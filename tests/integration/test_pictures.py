@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -13,7 +14,7 @@ import imageio_ffmpeg
 import pytest
 import requests
 
-from pipeline import accept, picture, show, steer
+from pipeline import accept, material, show, steer
 from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.errors import ValidationFailed
 from pipeline.limits.breaker import FAILURES_IN_A_ROW, Circuit
@@ -186,9 +187,7 @@ def test_a_real_provider_that_can_not_reach_our_store_is_told_of_beforehand(
     body = {"model": FAST, "scenes": [scene(image_url="https://cdn.example/a.jpg"), scene()]}
     with world(database_url, s3=s3, **real) as hidden:
         warnings = accept.estimate(hidden.services, body)["warnings"]
-        assert any(
-            each.startswith("replicate can't fetch pictures from this installation's store") for each in warnings
-        )
+        assert any(each.startswith("replicate can't fetch files from this installation's store") for each in warnings)
         assert not any(
             "S3_PUBLIC" in each for each in accept.estimate(hidden.services, {**body, "scenes": [scene()]})["warnings"]
         )
@@ -294,8 +293,9 @@ def test_pictures_of_slow_hosts_leave_room_for_everything_else_that_comes_home(
     job_id = here.order([scene(image_url=web.put("a.jpg", jpeg))])
     [row] = assets(here, job_id, "picture")
     with monkeypatch.context() as patched:
-        patched.setattr(picture, "_AT_ONCE", BoundedSemaphore(1))
-        assert picture._AT_ONCE.acquire(blocking=False)
+        room = BoundedSemaphore(1)
+        patched.setitem(material.SORTS, "picture", replace(material.SORTS["picture"], at_once=room))
+        assert room.acquire(blocking=False)
         verdict = here.step(row["id"])
         assert verdict.countdown
         assert verdict.countdown < timedelta(seconds=3)
@@ -309,7 +309,7 @@ def test_a_worker_that_dies_over_a_picture_is_followed_by_another(
     job_id = here.order([scene(image_url=web.put("a.jpg", jpeg))])
     [row] = assets(here, job_id, "picture")
     with monkeypatch.context() as patched:
-        patched.setattr(picture, "follow", lambda *_: killed())
+        patched.setattr(material, "follow", lambda *_: killed())
         with pytest.raises(Killed):
             here.step(row["id"])
     assert here.until(row["id"])["state"] == State.DONE

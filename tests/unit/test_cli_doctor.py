@@ -10,7 +10,7 @@ from pipeline.settings import Settings
 
 
 @pytest.mark.parametrize(
-    ("hidden", "told"), [(True, ["fal can't fetch pictures from it: set S3_PUBLIC_ENDPOINT_URL"]), (False, [])]
+    ("hidden", "told"), [(True, ["fal can't fetch files from it: set S3_PUBLIC_ENDPOINT_URL"]), (False, [])]
 )
 def test_a_store_that_a_provider_can_not_reach_is_named_with_the_setting(hidden: bool, told: list[str]) -> None:  # noqa: FBT001 - a row of a table
     rows = {

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.domain.answers import Answer, Busy, Reason, Refused, Withdrawn
 from pipeline.domain.asset import State
-from pipeline.domain.needs import AT_ONCE, IfFailed, Needed, Needs, held_by, part_of
+from pipeline.domain.needs import AT_ONCE, MATERIAL, IfFailed, Needed, Needs, held_by, part_of
 
 ID = UUID(int=7)
 LAST = {"image": {"asset": str(ID), "part": "last_frame"}}
@@ -50,7 +50,9 @@ def test_what_is_there_holds_nobody_and_gives_its_part() -> None:
         ("video", State.FAILED, "the clip of scene 2 was needed first, and failed"),
         ("image", State.CANCELLED, "the keyframe of scene 2 was needed first, and was cancelled"),
         ("video", State.DONE, "the clip of scene 2 has no last picture to start from"),
-        ("picture", State.CANCELLED, "a reference picture (number 2) was needed first, and was cancelled"),
+        ("picture", State.CANCELLED, "a picture that was given (number 2) was needed first, and was cancelled"),
+        ("footage", State.CANCELLED, "a video that was given (number 2) was needed first, and was cancelled"),
+        ("sound", State.CANCELLED, "a sound that was given (number 2) was needed first, and was cancelled"),
     ],
 )
 def test_the_message_names_what_is_missing(kind: str, state: State, sentence: str) -> None:
@@ -69,11 +71,12 @@ def test_a_job_has_so_many_of_a_kind_at_once(kind: str) -> None:
 
 @pytest.mark.requirement("R45")
 @pytest.mark.parametrize("policy", list(IfFailed))
-def test_a_picture_that_the_customer_named_is_wanted_whatever_the_policy_and_says_itself_what_is_wrong(
-    policy: IfFailed,
+@pytest.mark.parametrize("kind", MATERIAL)
+def test_what_the_customer_gives_is_wanted_whatever_the_policy_and_says_itself_what_is_wrong(
+    policy: IfFailed, kind: str
 ) -> None:
     failure = {"code": "bad_picture", "message": "scenes.2.image_url: the file is empty", "retryable": False}
-    lost = needs(State.FAILED, policy, kind="picture", failure=failure)
+    lost = needs(State.FAILED, policy, kind=kind, failure=failure)
     wanted = Refused(code="dependency_failed", message="scenes.2.image_url: the file is empty", retryable=True)
     assert held(lost, FILE) == wanted
 

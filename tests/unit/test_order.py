@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.domain.catalogue import Catalogue, load
-from pipeline.domain.errors import OverBudget, Refusal
-from pipeline.domain.order import Plan, compose_input, plan
+from pipeline.domain.errors import OverBudget, Refusal, UnsupportedDuration
+from pipeline.domain.order import Plan, as_long_as, compose_input, plan
 from pipeline.domain.parts import description_of, prompt_of
 from pipeline.domain.spec import parse_job
 
@@ -84,6 +84,32 @@ def test_a_plan_says_beforehand_what_is_only_estimated_and_what_is_not_sent() ->
     assert any("not confirmed by replicate" in warning for warning in warnings)
     assert any("shape of the image" in warning for warning in on("hailuo-2.3", {"image_url": PICTURE}).warnings)
     assert not any("shape of the image" in warning for warning in on("hailuo-2.3").warnings)
+    animated = on("wan-2.2-animate-replace", {"video_url": FILM, "character_url": PICTURE})
+    assert any("as long as the video" in warning for warning in animated.warnings)
+
+
+@pytest.mark.requirement("R66")
+@pytest.mark.parametrize(
+    ("slug", "measured", "asked", "cents"),
+    [
+        ("wan-2.2-animate-replace", 12.25, 12.25, 98),
+        ("wan-2.2-animate-replace", 0.4, 1, 8),  # the least that the row has a price for
+        ("wan-2.2-animate-replace", 30.4, 30, 240),
+        ("wan-2.2-animate-replace", 30.6, None, None),
+        ("seedance-1-pro", 30.6, 5, 62),
+    ],
+)
+def test_a_clip_that_is_as_long_as_its_video_is_paid_by_what_that_measures(
+    slug: str, measured: float, asked: float | None, cents: int | None
+) -> None:
+    given = {"video_url": FILM, "character_url": PICTURE} if slug.startswith("wan") else {}
+    model, [shot] = SHIPPED.model(f"replicate/{slug}"), on(slug, {"duration": 4, **given}).shots
+    if asked is None:
+        with pytest.raises(UnsupportedDuration, match=r"30\.6 s long, and replicate/wan-2\.2-animate-replace takes"):
+            as_long_as(shot, model, measured)
+        return
+    found = as_long_as(shot, model, measured)
+    assert (found.asked_seconds, found.estimate_cents) == (asked, cents)
 
 
 @pytest.mark.requirement("R40")

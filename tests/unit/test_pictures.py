@@ -1,4 +1,4 @@
-"""Which shot gets which picture of a job, and none of them a customer's link."""
+"""Which shots get a job's reference images, and what is said of them."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,8 @@ from pipeline.domain.fit import mode_of
 from pipeline.domain.order import plan_clip
 from pipeline.domain.pictures import (
     Describer,
-    by_ours,
+    after_words,
     description,
-    pictures_of,
     referring,
     wants_context,
     warnings,
@@ -38,16 +37,6 @@ def shot_of(spec: JobSpec, index: int = 0) -> Shot:
     shot, problems = plan_clip(spec, index, SHIPPED, duration_buffer=1.0)
     assert shot is not None, problems
     return shot
-
-
-def test_a_picture_is_one_however_often_it_is_named() -> None:
-    spec = job({"image_url": B}, {"reference_image_urls": [A, C, A]}, {"image_url": B}, reference_images=[A])
-    found = [(picture.index, picture.link, picture.field) for picture in pictures_of(spec)]
-    assert found == [
-        (0, A, "reference_images.0"),
-        (1, B, "scenes.0.image_url"),
-        (2, C, "scenes.1.reference_image_urls.1"),
-    ]
 
 
 @pytest.mark.requirement("R45")
@@ -95,25 +84,12 @@ def test_a_shape_that_the_model_makes_only_without_references_is_kept() -> None:
     assert referring(wide, 0, veo).scenes[0].reference_image_urls == (A,)
 
 
-@pytest.mark.requirement("R45")
-def test_no_shot_keeps_a_link_of_a_customers() -> None:
-    spec = job({"reference_image_urls": [C]}, {"image_url": B}, reference_images=[A])
-    pictures = pictures_of(spec)
-    first, second = (by_ours(shot_of(spec, index), pictures, context=True) for index in (0, 1))
-    words = Source(kind="context", index=0, part="words")
-    assert [picture.link for picture in pictures] == [A, C, B]
-    assert first.sources == {"references": (_picture(1), _picture(0)), "context": words}
-    assert second.sources == {"image": _picture(2), "context": words}
-    assert (first.reference_image_urls, first.image_url, second.image_url) == ((), None, None)
-
-
-def _picture(index: int) -> Source:
-    return Source(kind="picture", index=index, part="file")
-
-
-def test_a_narration_is_spoken_without_the_context() -> None:
-    spoken = Shot(**{**vars(shot_of(job())), "kind": "audio"})
-    assert by_ours(spoken, (), context=True).sources == {}
+def test_clips_and_keyframes_come_after_the_context_and_a_narration_is_spoken_without_it() -> None:
+    words = {"context": Source(kind="context", index=0, part="words")}
+    found = [
+        after_words(Shot(**{**vars(shot_of(job())), "kind": kind})).sources for kind in ("video", "image", "audio")
+    ]
+    assert found == [words, words, {}]
 
 
 @pytest.mark.requirement("R45")
