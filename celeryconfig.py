@@ -1,6 +1,7 @@
 """Celery's settings, loaded by name. Figures and reasons: docs/architecture.md and docs/decisions.md."""
 
 from pipeline.domain.catalogue import load
+from pipeline.domain.member import RANKS
 from pipeline.services import catalogue_texts
 from pipeline.settings import read
 from worker.queues import CONTROL, MEDIA, queues
@@ -16,6 +17,8 @@ broker_transport_options = {
     # By default a dead worker's messages come back up to 100 s after their time.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
+    # 0 is served first. Only files to fetch have others; their list is named after it.
+    "priority_steps": list(RANKS),
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
 }

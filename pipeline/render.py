@@ -30,11 +30,12 @@ from pipeline.domain.answers import (
 )
 from pipeline.domain.asset import TERMINAL, UNDER_WAY, Decision, State
 from pipeline.domain.attempt import NewAttempt, attempt_id, consequence, stored_values
-from pipeline.domain.decide import NOW, decide
+from pipeline.domain.decide import decide
 from pipeline.domain.errors import DayIsSpent, OverBudget, StaleClaim, Unavailable
 from pipeline.domain.events import ClipRef, Event, EventType, changes, clip_rerouted
 from pipeline.domain.hold import Change, Hold, NotClaimed
 from pipeline.domain.job import Status
+from pipeline.domain.moves import NOW
 from pipeline.domain.needs import AT_ONCE
 from pipeline.domain.order import compose_input
 from pipeline.inputs import whole_shot
@@ -73,12 +74,13 @@ class _Aftermath:
     heir: UUID | None = None
 
 
-def step(services: Services, asset_id: UUID, *, inherits: bool = False) -> Verdict:
+def step(services: Services, asset_id: UUID, *, inherits: bool = False, fetches: bool = True) -> Verdict:
     """Take one asset as far as it goes without waiting. Raises only for our own bugs, and then lets go of the row.
 
     The slot that it frees goes to the next asset, whose step is taken here too; with ``inherits`` this is that step.
+    Without ``fetches`` a file is left to those who fetch: their message is on its way.
     """
-    hold = services.store.steps.claim(asset_id, CLAIM)
+    hold = services.store.steps.claim(asset_id, CLAIM, fetches=fetches)
     if isinstance(hold, NotClaimed):
         return _OVER if hold.over else _DROP
     logs.bind(job_id=hold.member.job_id, asset_id=asset_id, index=hold.index)
@@ -136,7 +138,8 @@ def _move(services: Services, hold: Hold, left: _Aftermath, *, fresh: bool) -> t
         return hold, answer, _OVER
     if _comes_home(before, decision):
         # The slot is free and others wait for this worker; whoever fetches takes it from here.
-        services.carrier.members([replace(hold.member, fetching=True)])
+        expires_at = decision.asset.link_expires_at
+        services.carrier.members([replace(hold.member, fetching=True, link_expires_at=expires_at)])
         return hold, answer, _DROP
     if isinstance(answer, Rerouted):
         # Whoever works for that provider goes on; this worker may not have its key.

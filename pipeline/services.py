@@ -171,6 +171,8 @@ class Services:
             blocked_default=timedelta(seconds=account.blocked_default_seconds),
             time_limit=timedelta(seconds=row.time_limit_seconds),
             hard_limit=timedelta(seconds=row.hard_limit_seconds),
+            queue_limit=timedelta(seconds=self.settings.queue_limit_seconds),
+            output_life=timedelta(seconds=row.output_life_seconds),
             ask_person_after=timedelta(seconds=self.settings.ask_person_after_seconds),
             spent_after=timedelta(seconds=account.doubt_seconds) if account.doubt == "spent" else None,
         )

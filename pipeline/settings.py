@@ -62,6 +62,7 @@ class Settings:
     owner_day_budget_cents: int = 0
     settle_absent_after_seconds: float = 0.0
     ask_person_after_seconds: float = 3600.0
+    queue_limit_seconds: float = 86_400.0
     sweep_seconds: float = 5.0
     worker_metrics_port: int = 0
     broker_visibility_timeout_seconds: int = 180

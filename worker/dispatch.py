@@ -5,7 +5,7 @@ can be published by anybody, at any time, any number of times (Celery 5.7 counts
 """
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -101,6 +101,7 @@ def headers(app: Celery, member: Member) -> dict[str, Any]:
         "group_index": member.group_index,
         "chord": _body(app, member),
         "queue": _queue(app, member),
+        "priority": member.rank(datetime.now(UTC)),
         "ignore_result": True,
         "result_cls": _Sent,
         "add_to_parent": False,

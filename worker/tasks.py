@@ -14,6 +14,7 @@ from pipeline.start import start
 from pipeline.sweep import sweep
 from pipeline.turn import turn
 from worker.app import app, services
+from worker.queues import FETCH
 
 _LOG = logs.get(__name__)
 _DROP = Verdict()
@@ -22,7 +23,7 @@ _DROP = Verdict()
 @app.task(name="render_asset", bind=True, max_retries=None)
 def render_asset(self: Any, asset_id: str) -> str:
     """One step of one asset. Never fails: an exception that escapes a chord's member kills its job in silence."""
-    verdict = _stepped(asset_id)
+    verdict = _stepped(asset_id, fetches=self.request.delivery_info.get("routing_key") == FETCH)
     if verdict.over:
         return asset_id
     if verdict.countdown is None:
@@ -69,9 +70,9 @@ def sweep_all() -> None:
         _LOG.warning("sweep.held", error=str(error))
 
 
-def _stepped(asset_id: str) -> Verdict:
+def _stepped(asset_id: str, *, fetches: bool) -> Verdict:
     try:
-        return step(services(), UUID(asset_id))
+        return step(services(), UUID(asset_id), fetches=fetches)
     except Unavailable as error:
         _LOG.warning("step.held", asset_id=asset_id, error=str(error))
         metrics.STEP_ERRORS.labels(error="Unavailable").inc()

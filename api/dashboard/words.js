@@ -61,6 +61,7 @@ const FAILED = {
   provider_error: "the provider stopped with an error. Retry",
   provider_cancelled: "the provider cancelled it. Retry",
   lost: "the provider lost it. Retry",
+  queued_too_long: "the provider left it in its queue for too long. Retry",
   absent: "the provider never took the order. Retry",
   broken_file: "the file was broken. Retry",
   wrong_duration: "the clip had the wrong length. Retry",

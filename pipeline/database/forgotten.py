@@ -15,7 +15,8 @@ from pipeline.domain.member import Member
 
 MAX_THUMBNAIL_TRIES = 3
 OPEN_JOBS = [JobState.QUEUED, JobState.RUNNING]
-MEMBER = (assets.c.id, assets.c.job_id, assets.c.round, assets.c.group_index, assets.c.provider, assets.c.state)
+_NAMED = ("job_id", "round", "group_index", "provider", "link_expires_at")
+MEMBER = (assets.c.id, assets.c.state, *(assets.c[name] for name in _NAMED))
 
 _CLOCK = func.clock_timestamp()
 _OVER = list(TERMINAL)
@@ -80,5 +81,5 @@ def has_open_assets() -> Any:
 
 def member(row: RowMapping) -> Member:
     """The member that a row of ``MEMBER`` columns names."""
-    named = {name: row[name] for name in ("job_id", "round", "group_index", "provider")}
+    named = {name: row[name] for name in _NAMED}
     return Member(asset_id=row["id"], fetching=row["state"] == State.FETCHING, **named)

@@ -1,17 +1,17 @@
 """The statements of every step, built once: to build one anew takes longer than Postgres takes to run it.
 
-Their parameters: ``of`` (an id), ``at_version``, ``known_wakes``, ``wait``, ``keep``, ``lease``; a column's own name
-sets it.
+Their parameters: ``of`` (an id), ``fetches``, ``at_version``, ``known_wakes``, ``wait``, ``keep``, ``lease``;
+a column's own name sets it.
 """
 
 from datetime import timedelta
 
-from sqlalchemy import Interval, bindparam, case, func, or_, select, update
+from sqlalchemy import Boolean, Interval, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.forgotten import MEMBER
 from pipeline.database.tables import assets, attempts, inbox, jobs, owners
-from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, UNDER_WAY
+from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, UNDER_WAY, State
 
 CLOCK = func.clock_timestamp()
 # Copies of a message may come this much early and still find the row due; clocks of hosts differ a little.
@@ -27,6 +27,7 @@ CLAIM = (
     update(assets)
     .where(assets.c.id == bindparam("of"), _OPEN, assets.c.due_at <= CLOCK + _SLACK)
     .where(or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < CLOCK))
+    .where(or_(assets.c.state != State.FETCHING.value, bindparam("fetches", type_=Boolean)))
     .where(jobs.c.id == assets.c.job_id, owners.c.id == assets.c.owner_id)
     .values(claimed_until=CLOCK + _span("lease"), version=assets.c.version + 1)
     .returning(

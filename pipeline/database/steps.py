@@ -43,11 +43,12 @@ class Steps:
 
     engine: Engine
 
-    def claim(self, asset_id: UUID, lease: timedelta) -> Hold | NotClaimed:
-        """Take the row if it is due and nobody holds it."""
+    def claim(self, asset_id: UUID, lease: timedelta, *, fetches: bool = True) -> Hold | NotClaimed:
+        """Take the row if it is due and nobody holds it, and if it is not a file to fetch for one who does not."""
         taken_at = time.monotonic()
         with transaction(self.engine) as connection:
-            taken = connection.execute(gate.CLAIM, {"of": asset_id, "lease": lease}).mappings().one_or_none()
+            wanted = {"of": asset_id, "lease": lease, "fetches": fetches}
+            taken = connection.execute(gate.CLAIM, wanted).mappings().one_or_none()
             if taken is None:
                 state = connection.execute(gate.STATE, {"of": asset_id}).scalar_one_or_none()
                 return NotClaimed(over=state is None or state in _OVER)
@@ -177,6 +178,7 @@ def _decided(after: Asset) -> dict[str, Any]:
         "progress": after.progress,
         "clock_started_at": after.clock_started_at,
         "uncertain_since": after.uncertain_since,
+        "link_expires_at": after.link_expires_at,
         "waiting": asdict(after.waiting) if after.waiting else None,
         "failure": asdict(after.failure) if after.failure else None,
     }
@@ -240,7 +242,7 @@ def _hold(row: RowMapping, attempt: Attempt | None, news: News | None, needs: Ne
         account=row["account"],
         shot=row["shot"],
         needs=needs,
-        asset=_asset(row),
+        asset=replace(_asset(row), ordered_at=attempt.intent_at if attempt else None),
         attempt=attempt,
         news=news,
         cancelled=row["cancelled"],
@@ -265,6 +267,7 @@ def _asset(row: RowMapping) -> Asset:
         progress=row["progress"],
         clock_started_at=row["clock_started_at"],
         uncertain_since=row["uncertain_since"],
+        link_expires_at=row["link_expires_at"],
         waiting=Waiting(**{**row["waiting"], "reason": Reason(row["waiting"]["reason"])}) if row["waiting"] else None,
         failure=Failure(**row["failure"]) if row["failure"] else None,
     )

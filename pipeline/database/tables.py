@@ -144,6 +144,7 @@ assets = Table(
     Column("progress", Integer, nullable=False, server_default=_ZERO),
     Column("clock_started_at", _AT),
     Column("uncertain_since", _AT),
+    Column("link_expires_at", _AT),
     Column("waiting", _JSON),
     Column("failure", _JSON),
     # Gate, claim, fence.

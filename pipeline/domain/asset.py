@@ -53,8 +53,8 @@ class Asset:
     """The part of an asset's row that ``decide`` reads and changes.
 
     ``takes`` counts attempts begun; ``tries`` those that used one of the allowed attempts up; ``silences`` the
-    unanswered calls in a row; ``polls`` the looks at this prediction; ``clock_started_at`` is when the provider began
-    to work on it.
+    unanswered calls in a row; ``polls`` the looks at this prediction; ``ordered_at`` is when its attempt began,
+    ``clock_started_at`` when the provider began to work on it, ``link_expires_at`` when what it made is lost.
     """
 
     state: State = State.WAITING
@@ -64,7 +64,9 @@ class Asset:
     polls: int = 0
     timeout_retries: int = 0
     progress: int = 0
+    ordered_at: datetime | None = None
     clock_started_at: datetime | None = None
+    link_expires_at: datetime | None = None
     uncertain_since: datetime | None = None
     waiting: Waiting | None = None
     failure: Failure | None = None
@@ -84,6 +86,7 @@ class Policy:
     ``took_seconds`` are the times that the model took lately (``timing.SHARES``; empty: not known yet),
     ``usual_seconds`` is the catalogue's guess; ``reported`` when the provider tells us of the end by itself.
     ``spent_after``: how long an order may be in doubt before it is booked as spent; None: a person decides.
+    ``queue_limit``: how long after its order a prediction may still be queued over there; ``hard_limit`` is for work.
     """
 
     max_tries: int = 3
@@ -103,6 +106,8 @@ class Policy:
     blocked_default: timedelta = timedelta(seconds=15)
     time_limit: timedelta = timedelta(seconds=120)
     hard_limit: timedelta = timedelta(seconds=600)
+    queue_limit: timedelta = timedelta(hours=24)
+    output_life: timedelta = timedelta(hours=1)
     settle_every: timedelta = timedelta(seconds=5)
     ask_person_after: timedelta = timedelta(hours=1)
     spent_after: timedelta | None = None

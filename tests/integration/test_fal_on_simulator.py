@@ -120,7 +120,7 @@ def test_two_of_an_account_render_and_the_others_wait_in_fals_queue(fal: Fal, si
 
 
 @pytest.mark.requirement("R24", "R12")
-def test_time_in_fals_queue_does_not_eat_the_time_limit(here: World) -> None:
+def test_time_in_fals_queue_does_not_eat_the_time_limit_but_ends_after_a_day(here: World) -> None:
     first, second, third = here.ids(here.job(3, prompt="[[sim: stall]]", model=MODEL))
     for asset_id in (first, second, third):
         here.until(asset_id, State.RENDERING)
@@ -132,6 +132,8 @@ def test_time_in_fals_queue_does_not_eat_the_time_limit(here: World) -> None:
         Reason.PROVIDER_QUEUE,
         0,
     )
+    here.at(timedelta(hours=25)).step(third)
+    assert here.until(third)["failure"]["code"] == "queued_too_long", "also a queue has an end"
     later.step(second)
     failure = here.row(second)["failure"]
     assert failure["code"] == "timed_out", "its three hours were spent rendering"

@@ -5,13 +5,13 @@ import json
 import os
 import runpy
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from celery import Celery
@@ -123,22 +123,72 @@ def test_a_worker_for_a_queue_that_does_not_exist_is_refused(app: Celery) -> Non
 
 
 @pytest.fixture
-def workers(here: World, tmp_path: Path) -> Iterator[dict[str, Process]]:
-    """One worker for a provider, one for the rest, none that fetches files or makes media; a thread each."""
+def employ(here: World, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts workers of one thread for the queues that are told."""
     watchdog = Watchdog()
     known = {**os.environ, **environment(here.services.settings), "PYTHONPATH": str(ROOT)}
     command = (sys.executable, "-m", "celery", "--app", "worker.app", "worker", "--pool", "threads", *QUIET)
-    queues = {"own": ("-Q", "render.replicate"), "rest": ("-X", "media,fetch,render.replicate")}
-    started = {}
-    for name, chosen in queues.items():
+    started: list[Process] = []
+
+    def start(name: str, *chosen: str) -> Process:
         words = (*command, "--concurrency", "1", "--hostname", f"{name}@test", *chosen)
-        program = Program(name=name, command=words, environment=known, folder=ROOT)
-        started[name] = Process(program, watchdog, tmp_path)
-        started[name].start()
-    yield started
-    for process in started.values():
+        started.append(Process(Program(name=name, command=words, environment=known, folder=ROOT), watchdog, tmp_path))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for process in started:
         process.kill()
     watchdog.close()
+
+
+@pytest.fixture
+def workers(employ: Callable[..., Process]) -> dict[str, Process]:
+    """One worker for a provider, one for the rest, none that fetches files or makes media."""
+    queues = {"own": ("-Q", "render.replicate"), "rest": ("-X", "media,fetch,render.replicate")}
+    return {name: employ(name, *chosen) for name, chosen in queues.items()}
+
+
+def finished_over_there(here: World, scenes: int) -> list[UUID]:
+    """The clips of a job that are all made, and of which no file is here yet."""
+    asset_ids = here.ids(here.job(scenes))
+    for asset_id in asset_ids:
+        here.until(asset_id, State.FETCHING)
+    return asset_ids
+
+
+@pytest.mark.requirement("R63")
+def test_of_many_files_those_come_home_first_whose_links_expire_soonest(
+    here: World, app: Celery, employ: Callable[..., Process]
+) -> None:
+    asset_ids, minutes = finished_over_there(here, CLIPS + 1), [10_000, 300, 10, 1_000, 50, 1]
+    for asset_id, life in zip(asset_ids, minutes, strict=True):
+        late = "update assets set link_expires_at = clock_timestamp() + make_interval(mins => :life) where id = :id"
+        here.query(late, life=life, id=asset_id)
+    for asset_id in asset_ids:
+        CeleryCarrier(app).members(here.services.store.steps.wake([asset_id]))
+    employ("fetch", "-Q", "fetch")
+    eventually(lambda: {here.state(asset_id) for asset_id in asset_ids} == {State.DONE}, patience_seconds=60)
+    came = {asset_id: here.row(asset_id)["finished_at"] for asset_id in asset_ids}
+    lives = dict(zip(asset_ids, minutes, strict=True))
+    assert [lives[each] for each in sorted(asset_ids, key=lambda each: came[each])] == sorted(minutes)
+
+
+@pytest.mark.requirement("R03", "R63")
+def test_a_late_copy_in_the_providers_queue_brings_no_file_home(
+    here: World, app: Celery, employ: Callable[..., Process]
+) -> None:
+    [asset_id] = finished_over_there(here, 1)
+    [member] = here.services.store.steps.wake([asset_id])
+    CeleryCarrier(app).members([replace(member, fetching=False)])
+    own = employ("own", "-Q", "render.replicate")
+    eventually(lambda: not messages(here, "render.replicate"), patience_seconds=60)
+    own.stop()
+    assert not messages(here, "render.replicate"), "it was taken to its end"
+    assert here.state(asset_id) == State.FETCHING
+    CeleryCarrier(app).members([member])
+    employ("fetch", "-Q", "fetch")
+    eventually(lambda: here.state(asset_id) == State.DONE, patience_seconds=60)
 
 
 @pytest.mark.requirement("R03", "R05", "R30")
@@ -156,5 +206,6 @@ def test_one_thread_of_a_providers_own_worker_renders_all_clips_at_once_and_nobo
     assert taken["own"] == {"render_asset"}
     assert "start_job" in taken["rest"]
     assert "render_asset" not in taken["rest"]
-    fetching = {each["argument"] for each in messages(here, "fetch")}
+    # What has a link of an hour stands in a list of its own.
+    fetching = {each["argument"] for each in messages(here, "fetch\x06\x162")}
     assert fetching == {str(asset_id) for asset_id in here.ids(job_id)}

@@ -47,6 +47,8 @@ POLICY = Policy(
     hard_limit=timedelta(seconds=500),
     settle_every=timedelta(seconds=11),
     ask_person_after=timedelta(seconds=1000),
+    queue_limit=timedelta(seconds=5000),
+    output_life=timedelta(seconds=700),
 )
 
 OLD_FAILURE = Failure(code="provider_error", message="E1000", retryable=True)
@@ -89,6 +91,8 @@ CROWDED = Busy(reason=Reason.JOB_LIMIT)
 REROUTED = Rerouted(model="fal/veo3", provider="fal", account="fal", shot={}, reason="no_credit", refused=HOPELESS)
 
 PLAINLY = {"silences": 0, "waiting": None}
+LINKED = {"link_expires_at": NOW + timedelta(seconds=700)}
+FETCHING = {**PLAINLY, **LINKED}
 ELSEWHERE = {**PLAINLY, "tries": 0, "failure": None}
 RENDERING = {**PLAINLY, "polls": 0, "clock_started_at": NOW, "uncertain_since": None, "failure": None}
 
@@ -110,7 +114,7 @@ def held(busy: Busy) -> Waiting:
 
 #: state before, answer, state after, wait in seconds (None: it is over), and everything else that changes.
 TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
-    (State.WAITING, GRANTED, State.SUBMITTING, 0, {"takes": 2, "tries": 2, "waiting": None}),
+    (State.WAITING, GRANTED, State.SUBMITTING, 0, {"takes": 2, "tries": 2, "waiting": None, "ordered_at": NOW}),
     (State.WAITING, BLOCKED, State.WAITING, 33, {"waiting": held(BLOCKED)}),
     (State.WAITING, BROKEN, State.WAITING, 42, {"waiting": held(BROKEN)}),
     (State.WAITING, IN_LINE, State.WAITING, 33, {"waiting": held(IN_LINE)}),
@@ -122,14 +126,14 @@ TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
         {"silences": 2, "waiting": Waiting(reason=Reason.RETRY, about_seconds=4)},
     ),
     (State.WAITING, HOPELESS, State.FAILED, None, {**PLAINLY, "failure": failure(HOPELESS)}),
-    (State.WAITING, FINISHED, State.FETCHING, 0, {**PLAINLY, "failure": None}),
+    (State.WAITING, FINISHED, State.FETCHING, 0, {**FETCHING, "failure": None}),
     (State.WAITING, REROUTED, State.WAITING, 0, ELSEWHERE),
     (State.WAITING, WITHDRAWN, State.CANCELLED, None, PLAINLY),
     (State.WAITING, SKIPPED, State.CANCELLED, None, {**PLAINLY, "failure": NEEDED}),
     (State.WAITING, NEEDING, State.WAITING, 33, {"waiting": held(NEEDING)}),
     (State.WAITING, CROWDED, State.WAITING, 33, {"waiting": held(CROWDED)}),
     (State.SUBMITTING, ACCEPTED, State.RENDERING, 7, RENDERING),
-    (State.SUBMITTING, FINISHED, State.FETCHING, 0, PLAINLY),
+    (State.SUBMITTING, FINISHED, State.FETCHING, 0, FETCHING),
     (State.SUBMITTING, CURABLE, State.WAITING, 4, anew(CURABLE, 4)),
     (State.SUBMITTING, HOPELESS, State.FAILED, None, {**PLAINLY, "failure": failure(HOPELESS)}),
     (State.SUBMITTING, BLOCKED, State.WAITING, 33, {"tries": 1, "silences": 0, "waiting": held(BLOCKED)}),
@@ -145,7 +149,7 @@ TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
     (State.SUBMITTING, WITHDRAWN, State.CANCELLED, None, PLAINLY),
     (State.UNCERTAIN, ACCEPTED, State.RENDERING, 7, RENDERING),
     (State.UNCERTAIN, WORKING, State.RENDERING, 7, RENDERING),
-    (State.UNCERTAIN, FINISHED, State.FETCHING, 0, PLAINLY),
+    (State.UNCERTAIN, FINISHED, State.FETCHING, 0, FETCHING),
     (State.UNCERTAIN, ABSENT, State.WAITING, 4, anew(ABSENT, 4)),
     (State.UNCERTAIN, HOPELESS, State.FAILED, None, {**PLAINLY, "failure": failure(HOPELESS)}),
     (State.UNCERTAIN, BLOCKED, State.UNCERTAIN, 42, {}),
@@ -160,7 +164,7 @@ TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
         20,
         {"silences": 0, "polls": 2, "clock_started_at": NOW, "waiting": Waiting(reason=Reason.PROVIDER_QUEUE)},
     ),
-    (State.RENDERING, FINISHED, State.FETCHING, 0, PLAINLY),
+    (State.RENDERING, FINISHED, State.FETCHING, 0, FETCHING),
     (State.RENDERING, CURABLE, State.WAITING, 4, anew(CURABLE, 4)),
     (State.RENDERING, HOPELESS, State.FAILED, None, {**PLAINLY, "failure": failure(HOPELESS)}),
     (State.RENDERING, LOST, State.RENDERING, 4, {"silences": 2}),
@@ -168,14 +172,14 @@ TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
     (State.RENDERING, SILENT, State.RENDERING, 4, {"silences": 2}),
     (State.RENDERING, WITHDRAWN, State.CANCELLING, 0, {**PLAINLY, "polls": 0}),
     (State.CANCELLING, WORKING, State.CANCELLING, 20, {"polls": 2}),
-    (State.CANCELLING, FINISHED, State.FETCHING, 0, PLAINLY),
+    (State.CANCELLING, FINISHED, State.FETCHING, 0, FETCHING),
     (State.CANCELLING, CURABLE, State.CANCELLED, None, PLAINLY),
     (State.CANCELLING, HOPELESS, State.CANCELLED, None, PLAINLY),
     (State.CANCELLING, BLOCKED, State.CANCELLING, 42, {}),
     (State.CANCELLING, SILENT, State.CANCELLING, 4, {"silences": 2}),
     (State.CANCELLING, WITHDRAWN, State.CANCELLING, 0, {}),
     (State.FETCHING, STORED, State.DONE, None, {**PLAINLY, "progress": 100}),
-    (State.FETCHING, FINISHED, State.FETCHING, 4, {"silences": 2}),
+    (State.FETCHING, FINISHED, State.FETCHING, 4, {"silences": 2, **LINKED}),
     (State.FETCHING, CURABLE, State.FAILED, None, {**PLAINLY, "failure": failure(CURABLE)}),
     (State.FETCHING, HOPELESS, State.FAILED, None, {**PLAINLY, "failure": failure(HOPELESS)}),
     (State.FETCHING, BLOCKED, State.FETCHING, 42, {}),
@@ -267,6 +271,29 @@ def test_time_in_the_providers_own_queue_does_not_eat_the_time_limit() -> None:
         asset = decide(asset, QUEUED, POLICY, now).asset
     at_work = decide(asset, WORKING, POLICY, now + timedelta(seconds=99)).asset
     assert (at_work.state, at_work.timeout_retries) == (State.RENDERING, 0)
+
+
+@pytest.mark.requirement("R12", "R24")
+@pytest.mark.parametrize(("ordered_seconds", "state"), [(5000, State.RENDERING), (5001, State.CANCELLING)])
+def test_a_prediction_that_is_still_queued_long_after_its_order_is_cancelled_and_fails(
+    ordered_seconds: int, state: State
+) -> None:
+    old = replace(BEFORE[State.RENDERING], ordered_at=NOW - timedelta(seconds=ordered_seconds), clock_started_at=NOW)
+    decision = decide(old, QUEUED, POLICY, NOW)
+    assert decision.asset.state is state
+    if state is State.CANCELLING:
+        assert decision.wait == timedelta(0)
+        ended = decide(decision.asset, Refused(code="provider_cancelled", message="canceled"), POLICY, NOW).asset
+        assert ended.state is State.FAILED
+        assert ended.failure
+        assert (ended.failure.code, ended.failure.retryable) == ("queued_too_long", True)
+
+
+@pytest.mark.requirement("R12", "R24")
+@pytest.mark.parametrize("answer", [WORKING, SILENT, BLOCKED], ids=["working", "silent", "busy"])
+def test_what_was_queued_for_long_and_is_at_work_now_has_all_of_its_time(answer: Answer) -> None:
+    begun = replace(BEFORE[State.RENDERING], ordered_at=NOW - timedelta(days=9))
+    assert decide(begun, answer, POLICY, NOW).asset.state is State.RENDERING
 
 
 def test_silence_is_answered_with_ever_longer_pauses_that_survive_a_new_slot() -> None:

@@ -1,6 +1,7 @@
 """What a job is, told from its clips; and the ids that its chord is counted by."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,7 @@ from pipeline.domain.member import Member, body_id, group_id
 DONE, FAILED, CANCELLED = State.DONE, State.FAILED, State.CANCELLED
 JOB = UUID("00000000-0000-4000-8000-000000000001")
 ASSET = UUID("00000000-0000-4000-8000-000000000002")
+CAME = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ENDED = st.lists(st.sampled_from(sorted(TERMINAL)), min_size=1, max_size=40)
 
 
@@ -86,3 +88,27 @@ def test_everything_a_chord_is_counted_by_is_derived_from_the_rows_and_new_in_ea
     assert (first.task_id, first.group_id) == (f"{ASSET}:1", group_id(JOB, 1))
     derived = [first.task_id, second.task_id, first.group_id, second.group_id, body_id(JOB, 1), body_id(JOB, 2)]
     assert len(set(derived)) == 6
+
+
+@pytest.mark.requirement("R63")
+def test_of_files_to_fetch_those_go_first_whose_links_expire_soonest() -> None:
+    lives = [timedelta(seconds=-5), *(timedelta(minutes=each) for each in (14, 59, 300, 1000, 5000))]
+    fetches = [
+        Member(
+            asset_id=ASSET,
+            job_id=JOB,
+            round=1,
+            group_index=0,
+            provider="acme",
+            fetching=True,
+            link_expires_at=CAME + life,
+        )
+        for life in lives
+    ]
+    assert [each.rank(CAME) for each in fetches] == [0, 1, 2, 3, 4, 5]
+    assert fetches[-1].rank(CAME + timedelta(minutes=4999)) == 0, "a link that has waited is no longer young"
+
+
+@pytest.mark.requirement("R63")
+def test_a_link_of_unknown_life_stands_with_those_of_an_hour() -> None:
+    assert Member(asset_id=ASSET, job_id=JOB, round=1, group_index=0, provider="", fetching=True).rank(CAME) == 2
