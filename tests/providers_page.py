@@ -70,9 +70,9 @@ Made by `make providers` from the catalogue and a run of the tests that it names
 the same contract (`{contract}`), over HTTP against its own dialect of the simulator. "yes" is a test that
 passed; where a provider lacks something the cell says what follows, and the same test shows that.
 
-We fetch the pictures that a customer names, check and store them, and hand on our own presigned link, the same for all
-(`tests/integration/test_pictures.py`). Runway alone gets them uploaded where it could not fetch such a link, since it
-asks with HEAD first (`tests/unit/test_runway_uploads.py`).
+We fetch what a customer names by a link, check and store it, and hand on our own presigned link, the same for all
+(`tests/integration/test_pictures.py`, `tests/integration/test_material.py`). Runway alone gets a file uploaded where it
+could not fetch such a link, since it asks with HEAD first (`tests/unit/test_runway_uploads.py`).
 """
 
 

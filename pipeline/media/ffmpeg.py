@@ -24,6 +24,9 @@ MAX_PIXELS = 8192 * 8192
 _NOT_ITS_FAULT = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
 #: A file that ends too early is not always an error to ffmpeg.
 _CUT_SHORT = re.compile(r"partial file|ended prematurely")
+#: A track that we asked for and that is not there.
+_NO_TRACK = re.compile(r"Failed to set value '0:([aVv])[^']*' for option 'map'")
+_TRACKS = {"a": "sound", "V": "moving picture", "v": "picture"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,7 @@ def run(executable: Path, arguments: Sequence[str], allowance: Allowance) -> str
         if code in _NOT_ITS_FAULT:
             raise Unavailable(f"ffmpeg was killed (signal {-code})")
         if code != 0 or _CUT_SHORT.search(complaints):
-            raise BrokenMedia(f"ffmpeg can't read the file: {_reason(complaints, code)}")
+            raise BrokenMedia(_reason(complaints, code))
         output.seek(0)
         return output.read().decode(errors="replace")
 
@@ -99,7 +102,9 @@ def _start_of(errors: IO[bytes]) -> str:
 
 
 def _reason(complaints: str, code: int) -> str:
-    """The first complaint without ffmpeg's addresses and our paths."""
+    """What is missing of the file, or ffmpeg's first complaint without its addresses and our paths."""
+    if missing := _NO_TRACK.search(complaints):
+        return f"the file has no {_TRACKS[missing[1]]} in it"
     first = next((line for line in complaints.splitlines() if line.strip()), f"it ended with {code}")
     bare = re.sub(r"\[[^\]]* @ 0x[0-9a-f]+\] *", "", first)
-    return re.sub(r"(file:)?/\S+", "the file", bare)[:200]
+    return "ffmpeg can't read the file: " + re.sub(r"(file:)?/\S+", "the file", bare)[:200]

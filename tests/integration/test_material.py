@@ -33,6 +33,7 @@ FILES = {
     "film.mkv": TESTSRC,
     "long.mp4": ["-f", "lavfi", "-i", "testsrc2=s=320x320:r=1:d=31"],
     "voice.mp3": SINE,
+    "voice.m4a": SINE,
     "voice.wav": SINE,
 }
 #: Every row that works from a video, and all that a scene of it gives.
@@ -163,7 +164,8 @@ def test_a_file_is_stored_and_handed_on_as_what_it_is_whatever_it_is_called(
         ("video", "still.jpg", 200, "bad_video", "the file is neither MP4 nor WebM"),
         ("video", "film.mkv", 200, "bad_video", "the video is Matroska; we take MP4, MOV and WebM"),
         ("audio", b"#EXTM3U\nhttp://10.0.0.1/", 200, "bad_audio", "the file is neither MP4 nor WebM"),
-        ("audio", "film.mp4", 200, "bad_audio", None),
+        ("video", "voice.m4a", 200, "bad_video", "the file has no moving picture in it"),
+        ("audio", "film.mp4", 200, "bad_audio", "the file has no sound in it"),
     ],
 )
 def test_what_can_not_be_had_or_is_something_else_fails_its_clip_and_costs_nothing(
@@ -174,13 +176,13 @@ def test_what_can_not_be_had_or_is_something_else_fails_its_clip_and_costs_nothi
     content: bytes | str,
     status: int,
     code: str,
-    why: str | None,
+    why: str,
 ) -> None:
     web.put("thing", files[content] if isinstance(content, str) else content, status)
     job_id = here.order([scene(web, LIP_SYNC, **{field: "thing"})])
     [clip] = made(here, job_id)
     assert (clip["state"], clip["error"]["code"], clip["attempts"]) == (State.FAILED, "dependency_failed", 0)
-    assert clip["error"]["message"].startswith(f"scenes.0.{field}_url: {why or ''}")
+    assert clip["error"]["message"] == f"scenes.0.{field}_url: {why}"
     row = brought(here, job_id)["footage" if field == "video" else "sound"]
     assert row["failure"]["code"] == code
     assert here.sold() == []

@@ -117,6 +117,16 @@ def test_a_path_asks_for_what_its_mode_can_not_do_without(api: Web) -> None:
     assert [error["field"] for error in told["errors"]] == ["audio_url"]
 
 
+@pytest.mark.requirement("R21", "R45")
+@pytest.mark.parametrize("path", ["/api/replicate/kling-lipsync/submit", "/api/canvas/generate-video"])
+@pytest.mark.parametrize("name", ["video", "audio"])
+def test_a_link_into_a_private_net_is_refused_under_the_name_that_the_client_used(
+    api: Web, path: str, name: str
+) -> None:
+    told = priced(api, path, 422, **{"prompt": "A", "video": FILM, "audio": FILM, name: "http://10.0.0.1/a"})
+    assert [error["field"] for error in told["errors"]] == [name]
+
+
 @pytest.mark.requirement("R21")
 @pytest.mark.parametrize(
     ("path", "body"),
