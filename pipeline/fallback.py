@@ -7,7 +7,7 @@ go; one that was in doubt before stays, because what was bought for it may yet t
 from typing import Any
 
 from pipeline import logs, metrics
-from pipeline.domain.answers import Answer, Busy, Reason, Refused, Rerouted
+from pipeline.domain.answers import OF_THE_ACCOUNT, Answer, Busy, Reason, Refused, Rerouted
 from pipeline.domain.choice import Choice, Like, Search, choose
 from pipeline.domain.document import ClipRow, JobRow, stamp
 from pipeline.domain.hold import Hold
@@ -19,8 +19,6 @@ from pipeline.market import failing, standings
 from pipeline.services import Services
 
 FAILING = "failing"
-# No order will go through before somebody has paid or put the key right.
-_HOPELESS = frozenset({"no_credit", "not_authorised"})
 # Orders were stopped, and half a minute later the provider still failed, or failed again.
 _DOWN_AFTER_OPENINGS = 2
 _LOG = logs.get(__name__)
@@ -60,7 +58,7 @@ def rerouted(services: Services, hold: Hold, answer: Answer) -> Answer:
 def _reason(services: Services, hold: Hold, answer: Answer) -> str | None:
     """Why the clip should go elsewhere; None while its model may be waited for."""
     if isinstance(answer, Refused):
-        return answer.code if answer.code in _HOPELESS else None
+        return answer.code if answer.code in OF_THE_ACCOUNT else None
     if not isinstance(answer, Busy) or answer.reason is not Reason.BREAKER:
         return None
     return FAILING if failing(services, hold.provider).get(hold.model, 0) >= _DOWN_AFTER_OPENINGS else None

@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from pipeline import metrics
-from pipeline.domain.answers import Answer, Busy, Reason, Silent
+from pipeline import logs, metrics
+from pipeline.domain.answers import OF_THE_ACCOUNT, Answer, Busy, Reason, Refused, Silent
 from pipeline.domain.hold import Hold
 from pipeline.limits.breaker import Circuit
 from pipeline.outage import circuits, counted, probed
@@ -16,6 +16,9 @@ from pipeline.turn import turn
 _OF_THE_PROVIDER = frozenset({Reason.BLOCKED, Reason.DAILY_LIMIT})
 # Those who were held together come back over so many seconds.
 _SPREAD_SECONDS = 0.5
+# An account without credit is tried again after this, by one order that costs nothing while it is refused.
+_UNPAID_SECONDS = 60.0
+_LOG = logs.get(__name__)
 
 
 def asked(services: Services, hold: Hold, question: Callable[[], Answer]) -> Answer:
@@ -30,7 +33,17 @@ def asked(services: Services, hold: Hold, question: Callable[[], Answer]) -> Ans
 def ordered(services: Services, hold: Hold, answer: Answer) -> Answer:
     """The answer to an order, the one call that costs money."""
     counted(services, hold, answer, paid=True)
-    return paused(services, hold, answer)
+    return _with_another(services, hold, answer) or paused(services, hold, answer)
+
+
+def _with_another(services: Services, hold: Hold, answer: Answer) -> Busy | None:
+    """Back into line, for another account, when the one that was asked has no credit or no good key (R64)."""
+    if not isinstance(answer, Refused) or answer.code not in OF_THE_ACCOUNT:
+        return None
+    if not services.limiter.pass_over(services.pool(hold.provider), hold.account, _UNPAID_SECONDS):
+        return None
+    _LOG.warning("account.passed_over", account=hold.account, code=answer.code)
+    return Busy(reason=Reason.SLOT)
 
 
 def paused(services: Services, hold: Hold, answer: Answer) -> Answer:

@@ -31,6 +31,9 @@ class Reason(StrEnum):
 #: What holds a whole line: whoever is held by it keeps a place, and is waked when its turn comes.
 IN_LINE = frozenset({Reason.SLOT, Reason.RATE, Reason.BLOCKED, Reason.LEARNED_LIMIT, Reason.DAILY_LIMIT})
 
+#: Refusals that are about the account: no order of its goes through before somebody has paid or put the key right.
+OF_THE_ACCOUNT = frozenset({"no_credit", "not_authorised"})
+
 #: What only another asset of the job can end: whoever is held by it stands in no line, and is waked by that asset.
 ASIDE = (Reason.DEPENDENCY, Reason.JOB_LIMIT)
 

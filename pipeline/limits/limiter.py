@@ -38,7 +38,7 @@ class Limiter:
         self._redis = redis
         shared = _lua("line")
         self._scripts = {name: redis.register_script(shared + _lua(name)) for name in _SCRIPTS}
-        self._scripts |= {name: redis.register_script(_lua(name)) for name in ("block", "ask")}
+        self._scripts |= {name: redis.register_script(_lua(name)) for name in ("block", "ask", "unpaid")}
 
     def acquire(self, pool: Pool, waiter: Waiter, *, holder: str) -> Admission:
         """A slot for this take of the asset, or its place in line; and what the line does next."""
@@ -95,6 +95,12 @@ class Limiter:
         """Pause the account for all, or for orders alone; forgotten when Redis is down: then nothing is admitted."""
         name = "used_up" if orders_only else "blocked"
         self._run("block", [f"{_prefix(provider)}{name}:{account}"], max(int(seconds * 1000), 1))
+
+    def pass_over(self, pool: Pool, account: str, seconds: float) -> bool:
+        """Order nothing with an account for a while; False, and nothing changes, where no other one may do."""
+        names = [account, *(each.account for each in pool.accounts if each.account != account)]
+        keys = [f"{_prefix(pool.provider)}unpaid:{each}" for each in names]
+        return bool(self._run("unpaid", keys, int(seconds * 1000)))
 
     def ask(self, pool: Pool, account: str) -> Busy | None:
         """What holds one more free request back; None means go, and it is counted."""

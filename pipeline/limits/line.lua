@@ -8,7 +8,7 @@
 -- shares                held:ID, passed:ID, weight:ID of owners and jobs; level, level:OWNER: where a newcomer begins
 -- reserved:ACCOUNT asset -> end of the reservation;   since asset -> when the slot was taken
 -- slots:ACCOUNT holder -> end of the lease;   live:ACCOUNT holders whose prediction the provider has accepted
--- blocked:ACCOUNT, used_up:ACCOUNT (until, ms; the latter lets questions pass)   last:ACCOUNT (newest slot given)   window:ACCOUNT:NAME   learned:ACCOUNT
+-- blocked:ACCOUNT, used_up:ACCOUNT, unpaid:ACCOUNT (until, ms; the latter two let questions pass)   last:ACCOUNT (newest slot given)   window:ACCOUNT:NAME   learned:ACCOUNT
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local prefix = KEYS[1]
@@ -208,6 +208,7 @@ end
 -- For how long an account takes no order by its provider's word, and why.
 local function paused(account)
   local blocked, used_up = left_ms('blocked', account), left_ms('used_up', account)
+  blocked = math.max(blocked, left_ms('unpaid', account))
   if used_up > blocked then return used_up, 'daily_limit' end
   return blocked, 'blocked'
 end

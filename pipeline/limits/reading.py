@@ -69,6 +69,7 @@ def _queue_account(pipeline: Any, prefix: str, account: AccountLimits, now_ms: f
     pipeline.zrange(f"{prefix}reserved:{account.account}", 0, -1)
     pipeline.get(f"{prefix}blocked:{account.account}")
     pipeline.get(f"{prefix}used_up:{account.account}")
+    pipeline.get(f"{prefix}unpaid:{account.account}")
     pipeline.hgetall(f"{prefix}learned:{account.account}")
     for window in _windows(account):
         pipeline.zcount(f"{prefix}window:{account.account}:{window.name}", now_ms - window.seconds * 1000, "+inf")
@@ -80,8 +81,8 @@ def _queue_account(pipeline: Any, prefix: str, account: AccountLimits, now_ms: f
 
 def _account(limits: AccountLimits, told: list[Any], now_ms: float) -> tuple[AccountView, list[str]]:
     """The account as it is, and the assets that hold its slots or are reserved one; takes its answers off ``told``."""
-    take: Callable[[], Any] = lambda: told.pop(0)  # noqa: E731 - a word for what is done four times
-    slots, reserved, blocked, used_up, learned = take(), take(), take(), take(), _texts(take())
+    take: Callable[[], Any] = lambda: told.pop(0)  # noqa: E731 - a word for what is done so often
+    slots, reserved, blocked, used_up, unpaid, learned = take(), take(), take(), take(), take(), _texts(take())
     used = {window.name: take() for window in _windows(limits)}
     full = {window.name: (at + window.seconds * 1000 - now_ms) / 1000 for window in limits.orders for _, at in take()}
     full["daily"] = max(full.get("daily", 0.0), (float(used_up) - now_ms) / 1000 if used_up else 0.0)
@@ -93,7 +94,7 @@ def _account(limits: AccountLimits, told: list[Any], now_ms: float) -> tuple[Acc
         floor=limits.floor,
         is_learned="slots" in learned and most != limits.slots,
         in_flight=len(slots) + len(reserved),
-        blocked_seconds=max((float(blocked) - now_ms) / 1000, 0.0) if blocked else 0.0,
+        blocked_seconds=max([0.0, *((float(until) - now_ms) / 1000 for until in (blocked, unpaid) if until)]),
         used=used,
         set_slots=limits.slots,
         full={name: seconds for name, seconds in full.items() if seconds > 0},

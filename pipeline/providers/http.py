@@ -14,7 +14,7 @@ from typing import Any
 import requests
 import tenacity
 
-from pipeline.domain.answers import Busy, Reason, Refused, Silent, Unknown
+from pipeline.domain.answers import OF_THE_ACCOUNT, Busy, Reason, Refused, Silent, Unknown
 from pipeline.domain.rows import BusySign, at
 from pipeline.providers.protocol import Credentials
 from pipeline.providers.wire import Failed, Limits, call
@@ -160,10 +160,6 @@ class Sign:
     retryable: bool = False
 
 
-#: Refusals that are about the account: what it has bought already goes on.
-_OF_THE_ACCOUNT = frozenset({"not_authorised", "no_credit"})
-
-
 def paying_answer(reply: Reply | Failed, signs: Iterable[Sign] = ()) -> Refused | Busy | Silent | Unknown | None:
     """What a paying POST's answer means; None when it is a 2xx whose body decides."""
     if isinstance(reply, Failed):
@@ -182,7 +178,8 @@ def free_answer(reply: Reply | Failed, signs: Iterable[Sign] = ()) -> Refused | 
     if isinstance(reply, Failed):
         return Silent(message=reply.message, outage=reply.outage)
     if refused := _signed(reply, signs):
-        return Silent(message=refused.message) if refused.code in _OF_THE_ACCOUNT else refused
+        # What the account has bought already goes on.
+        return Silent(message=refused.message) if refused.code in OF_THE_ACCOUNT else refused
     if reply.busy:
         return _busy(reply)
     verdict = next(free for statuses, _, free in VERDICTS if reply.status in statuses)

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from pipeline import accounts, steer
-from pipeline.domain.answers import Reason
+from pipeline.domain.answers import Reason, Refused
 from pipeline.domain.asset import State
 from pipeline.domain.errors import Unavailable
 from pipeline.providers.protocol import Provider
@@ -154,3 +154,44 @@ def test_what_was_begun_with_an_account_that_was_taken_away_waits_until_it_is_ba
     assert studio.world.state(orphan) is State.RENDERING
     assert studio.world.until(orphan)["state"] == State.DONE
     assert len(studio.world.sold()) == 4
+
+
+def broke(studio: Studio, *accounts: str, code: str = "no_credit") -> None:
+    """The next order of each of these accounts is refused, since nobody has paid, or the key is wrong."""
+    for account in accounts:
+        studio.lines[account].instead["submit"] = lambda *_: Refused(code=code, message="402")
+
+
+@pytest.mark.requirement("R58")
+@pytest.mark.parametrize("code", ["no_credit", "not_authorised"])
+def test_what_one_account_cannot_pay_for_is_bought_with_the_next_before_it_goes_elsewhere(
+    studio: Studio, code: str
+) -> None:
+    broke(studio, MAIN, code=code)
+    asset_ids = studio.clips(3)
+    rows = [studio.world.until(asset_id) for asset_id in asset_ids]
+    assert {(row["state"], row["account"], row["provider"]) for row in rows} == {(State.DONE, STUDIO, "replicate")}
+    assert studio.calls("submit") == {MAIN: 1, STUDIO: 3}, "it is passed over for a while, once it has said so"
+    assert studio.world.ledger(asset_ids[0]) == [(1, "reserve"), (1, "release"), (2, "reserve"), (2, "commit")]
+    assert rows[0]["tries"] == 1
+
+
+@pytest.mark.requirement("R58")
+def test_when_no_account_can_pay_every_clip_hears_it_at_once(studio: Studio) -> None:
+    asset_ids = studio.clips(2)
+    for asset_id in asset_ids:
+        broke(studio, MAIN, STUDIO)
+        row = studio.world.until(asset_id)
+        assert (row["state"], row["failure"]["code"]) == (State.FAILED, "no_credit")
+    assert sum(studio.calls("submit").values()) == 3, "who was passed over is not asked again for the second clip"
+
+
+@pytest.mark.requirement("R58")
+def test_an_account_that_was_paid_for_meanwhile_is_used_again(studio: Studio) -> None:
+    broke(studio, MAIN)
+    [asset_id] = studio.clips(1)
+    assert studio.world.until(asset_id)["account"] == STUDIO
+    passed_over = f"dailies:limit:{{replicate}}:unpaid:{MAIN}"
+    assert 0 < studio.world.services.redis.pttl(passed_over) <= 60_000
+    studio.world.services.redis.delete(passed_over)
+    assert studio.step(studio.clips(4, "[[sim: stall]]")) == [State.RENDERING] * 4
