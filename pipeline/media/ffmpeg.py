@@ -22,6 +22,8 @@ MAX_PIXELS = 8192 * 8192
 
 #: Ends of the child that say nothing about the file: somebody killed it, or the machine ran out of memory.
 _NOT_ITS_FAULT = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
+#: How ffmpeg itself ends, without a word, when its time on the CPU is over.
+_STOPPED = 255
 #: A file that ends too early is not always an error to ffmpeg.
 _CUT_SHORT = re.compile(r"partial file|ended prematurely")
 #: A track that we asked for and that is not there.
@@ -105,6 +107,8 @@ def _reason(complaints: str, code: int) -> str:
     """What is missing of the file, or ffmpeg's first complaint without its addresses and our paths."""
     if missing := _NO_TRACK.search(complaints):
         return f"the file has no {_TRACKS[missing[1]]} in it"
+    if code == _STOPPED and not complaints:
+        return "the file takes too long to decode"
     first = next((line for line in complaints.splitlines() if line.strip()), f"it ended with {code}")
     bare = re.sub(r"\[[^\]]* @ 0x[0-9a-f]+\] *", "", first)
     return "ffmpeg can't read the file: " + re.sub(r"(file:)?/\S+", "the file", bare)[:200]
