@@ -28,7 +28,7 @@ from pipeline.domain.answers import (
     Stored,
     Unknown,
 )
-from pipeline.domain.asset import TERMINAL, UNDER_WAY, Decision, State
+from pipeline.domain.asset import TERMINAL, Decision, State
 from pipeline.domain.attempt import NewAttempt, attempt_id, consequence, stored_values
 from pipeline.domain.decide import decide
 from pipeline.domain.errors import DayIsSpent, OverBudget, StaleClaim, Unavailable
@@ -268,7 +268,7 @@ def _set_free(services: Services, before: Hold, after: Hold) -> list[UUID]:
     free: list[UUID] = []
     if after.asset.state in TERMINAL and before.shot.get("gives"):
         free += services.store.waits.needing(before.asset_id, before.member.job_id)
-    if before.kind in AT_ONCE and before.asset.state in UNDER_WAY and after.asset.state not in UNDER_WAY:
+    if before.kind in AT_ONCE and before.asset.under_way and not after.asset.under_way:
         free += services.store.waits.next_of_kind(before.member.job_id, before.kind)
     return free
 

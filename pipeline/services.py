@@ -174,7 +174,7 @@ class Services:
             queue_limit=timedelta(seconds=self.settings.queue_limit_seconds),
             output_life=timedelta(seconds=row.output_life_seconds),
             ask_person_after=timedelta(seconds=self.settings.ask_person_after_seconds),
-            spent_after=timedelta(seconds=account.doubt_seconds) if account.doubt == "spent" else None,
+            spent_after=timedelta(seconds=account.doubt_seconds) if (row.doubt or account.doubt) == "spent" else None,
         )
 
     def absent_after(self, model: str) -> timedelta:

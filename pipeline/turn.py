@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pipeline import logs, metrics
 from pipeline.domain.answers import Accepted, Answer, Busy, Finished, Granted, Reason
-from pipeline.domain.asset import HOLDS_SLOT, State
+from pipeline.domain.asset import State
 from pipeline.domain.errors import Unavailable
 from pipeline.domain.hold import Hold
 from pipeline.domain.line import Waiter
@@ -80,7 +80,7 @@ def moved_on(services: Services, before: Hold, after: Hold, answer: Answer) -> U
     """
     if before.asset.state is State.SUBMITTING:
         _learn(services, before, answer)
-    if before.asset.state in HOLDS_SLOT and after.asset.state not in HOLDS_SLOT:
+    if before.asset.holds_slot and not after.asset.holds_slot:
         # Who was told to wait stands in line again; everybody else has left it.
         again = [after.waiter] if isinstance(answer, Busy) and after.asset.state is State.WAITING else []
         told = _turned(services, before.provider, enter=again, release=[(before.account, before.slot)]) or Turn()

@@ -6,17 +6,41 @@ a column's own name sets it.
 
 from datetime import timedelta
 
-from sqlalchemy import Boolean, Interval, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    FromClause,
+    Interval,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.forgotten import MEMBER
 from pipeline.database.tables import assets, attempts, inbox, jobs, owners
-from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, UNDER_WAY, State
+from pipeline.domain.answers import Reason
+from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, State
 
 CLOCK = func.clock_timestamp()
 # Copies of a message may come this much early and still find the row due; clocks of hosts differ a little.
 _SLACK = timedelta(milliseconds=500)
 _OPEN = assets.c.state.not_in([state.value for state in TERMINAL])
+
+
+def holds_slot(row: FromClause) -> ColumnElement[bool]:
+    """Whether an asset holds a slot of its account, as ``Asset.holds_slot`` says it."""
+    in_doubt = func.coalesce(row.c.waiting["reason"].astext, "") == Reason.NEEDS_PERSON
+    return and_(row.c.state.in_([state.value for state in HOLDS_SLOT]), ~in_doubt)
+
+
+def under_way(row: FromClause) -> ColumnElement[bool]:
+    """Whether an asset holds a slot, or is still to get one."""
+    return or_(row.c.state == State.WAITING, holds_slot(row))
 
 
 def _span(name: str) -> object:
@@ -74,8 +98,7 @@ AHEAD = (
     select(func.count())
     .select_from(assets)
     .where(assets.c.job_id == bindparam("of"), assets.c.kind == bindparam("kind_"))
-    .where(assets.c.state.in_([state.value for state in UNDER_WAY]))
-    .where(or_(assets.c["index"] < bindparam("before"), assets.c.state.in_([state.value for state in HOLDS_SLOT])))
+    .where(under_way(assets), or_(assets.c["index"] < bindparam("before"), holds_slot(assets)))
 )
 
 STATE = select(assets.c.state).where(assets.c.id == bindparam("of"))

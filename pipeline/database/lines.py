@@ -10,10 +10,11 @@ from sqlalchemy import Engine, RowMapping, exists, func, insert, or_, select, up
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipeline.database.engine import transaction
+from pipeline.database.gate import holds_slot
 from pipeline.database.tables import assets, jobs, learned_limits, owners
 from pipeline.database.waits import held_by
 from pipeline.domain.answers import ASIDE, IN_LINE, Reason
-from pipeline.domain.asset import HOLDS_SLOT, PARKED, TERMINAL, State, Waiting
+from pipeline.domain.asset import PARKED, TERMINAL, State, Waiting
 from pipeline.domain.line import PRIORITY_WEIGHT, Slot, Waiter
 
 _CLOCK = func.clock_timestamp()
@@ -77,7 +78,7 @@ class Lines:
             assets.c.takes,
             assets.c.state,
             held_for.label("held_seconds"),
-        ).where(assets.c.state.in_(list(HOLDS_SLOT)))
+        ).where(holds_slot(assets))
         with transaction(self.engine) as connection:
             return [_slot(row) for row in connection.execute(query).mappings()]
 

@@ -23,9 +23,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from pipeline.database.engine import transaction
+from pipeline.database.gate import holds_slot, under_way
 from pipeline.database.tables import assets, attempts
 from pipeline.domain.answers import ASIDE, Reason
-from pipeline.domain.asset import HOLDS_SLOT, TERMINAL, UNDER_WAY, State
+from pipeline.domain.asset import TERMINAL, State
 from pipeline.domain.needs import AT_ONCE, PARTS
 
 _OTHER = assets.alias("other")
@@ -70,8 +71,8 @@ def stale() -> ColumnElement[Any]:
 
 def _ahead(kind: str, most: int) -> Select[Any]:
     """The last of so many of a kind that go before an asset, if there are so many; the nearest is looked at first."""
-    alike = (_OTHER.c.job_id == assets.c.job_id, _OTHER.c.kind == kind, _OTHER.c.state.in_(list(UNDER_WAY)))
-    before = or_(_OTHER.c["index"] < assets.c["index"], _OTHER.c.state.in_(list(HOLDS_SLOT)))
+    alike = (_OTHER.c.job_id == assets.c.job_id, _OTHER.c.kind == kind, under_way(_OTHER))
+    before = or_(_OTHER.c["index"] < assets.c["index"], holds_slot(_OTHER))
     found = select(_OTHER.c.id).where(*alike, before).correlate(assets)
     return found.order_by(_OTHER.c["index"].desc()).offset(most - 1).limit(1)
 

@@ -27,7 +27,6 @@ class State(StrEnum):
 
 TERMINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED})
 HOLDS_SLOT = frozenset({State.SUBMITTING, State.UNCERTAIN, State.RENDERING, State.CANCELLING})
-UNDER_WAY = HOLDS_SLOT | {State.WAITING}  #: holding a slot, or still to get one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +71,17 @@ class Asset:
     failure: Failure | None = None
 
     @property
+    def holds_slot(self) -> bool:
+        """Whether its prediction may be at work; one that a person has to judge is over by now, if it ever was."""
+        needs_person = self.waiting is not None and self.waiting.reason is Reason.NEEDS_PERSON
+        return self.state in HOLDS_SLOT and not needs_person
+
+    @property
+    def under_way(self) -> bool:
+        """Holding a slot, or still to get one."""
+        return self.state is State.WAITING or self.holds_slot
+
+    @property
     def elsewhere(self) -> "Asset":
         """As it goes to another model: with all of its tries, and with what was shown of progress."""
         begun = replace(self, state=State.WAITING, tries=0, silences=0, waiting=None, failure=None)
@@ -85,7 +95,8 @@ class Policy:
     ``max_vanished`` looks in a row at a prediction that the provider says it does not know: a minute, by the backoff.
     ``took_seconds`` are the times that the model took lately (``timing.SHARES``; empty: not known yet),
     ``usual_seconds`` is the catalogue's guess; ``reported`` when the provider tells us of the end by itself.
-    ``spent_after``: how long an order may be in doubt before it is booked as spent; None: a person decides.
+    ``spent_after``: how long an order may be in doubt before it is booked as spent; None: a person decides, after
+    ``ask_person_after`` and no sooner than ``hard_limit``, when it can't be at work any more.
     ``queue_limit``: how long after its order a prediction may still be queued over there; ``hard_limit`` is for work.
     """
 

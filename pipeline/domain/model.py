@@ -2,7 +2,7 @@
 
 from datetime import date
 from decimal import ROUND_CEILING, Decimal
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -60,6 +60,7 @@ class Model(Row):
     usual_seconds: Positive
     polling: Polling
     output_life_seconds: Positive
+    doubt: Literal["person", "spent"] | None = None  #: where its account's own policy does not fit it
     legacy_paths: dict[Mode, str] = Field(default={})
     verified: bool = True  #: False: what the row says of the model's inputs was seen at second hand only
     checked: date | None = None

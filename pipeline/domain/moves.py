@@ -134,7 +134,7 @@ def still_uncertain(asset: Asset, policy: Policy, now: datetime) -> Decision:
         # Nothing will ever prove it, and the order has had its time: its slot is for others now.
         return failed(asset, Refused(code="maybe_spent", message=_MAYBE_SPENT, retryable=True))
     unheard = replace(asset, silences=asset.silences + 1)
-    if doubtful > policy.ask_person_after:
+    if doubtful > max(policy.ask_person_after, policy.hard_limit):
         unheard = replace(unheard, waiting=Waiting(reason=Reason.NEEDS_PERSON))
     return Decision(asset=unheard, wait=max(policy.settle_every, backoff(policy, unheard.silences)))
 

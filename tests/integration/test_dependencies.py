@@ -257,6 +257,23 @@ def test_a_job_makes_no_more_of_a_kind_at_once_than_it_may_and_holds_nobody_up(
     assert published(here) >= {asset(here, other, kind, n) for n in range(most)}
 
 
+@pytest.mark.requirement("R15", "R55")
+def test_what_a_person_has_to_judge_takes_no_place_among_its_kind(here: World) -> None:
+    here = replace(here, services=operator_says(here.services, max_in_flight=20))
+    job_id = begun(here, *[scene(f"clip {n}", keyframe=f"part {n} [[sim: stall]]") for n in range(3)])
+    *early, third = (asset(here, job_id, "image", n) for n in range(3))
+    for asset_id in early:
+        here.until(asset_id, State.RENDERING)
+    here.step(third)
+    assert reason(here, third) == Reason.JOB_LIMIT
+    doubtful = "update assets set state = 'uncertain', waiting = '{\"reason\": \"needs_person\"}' where id = :id"
+    here.query(doubtful, id=early[0])
+    published(here)
+    sweep(here.services)
+    assert third in published(here)
+    here.until(third, State.RENDERING)
+
+
 @pytest.mark.requirement("R15", "R36")
 def test_a_retry_of_an_early_one_waits_until_a_later_one_has_made_room(here: World) -> None:
     here = replace(here, services=operator_says(here.services, max_in_flight=20))

@@ -26,6 +26,7 @@ from pipeline.domain.spec import parse_job
 from pipeline.providers.protocol import Fetched, Order, Provider
 from pipeline.services import catalogue_texts
 from pipeline.settings import Settings
+from pipeline.sweep import sweep
 from tests import servers
 from tests.builders import World, world
 from tests.integration.simulator_process import eventually
@@ -180,6 +181,46 @@ def test_what_may_be_ours_is_neither_adopted_nor_bought_again(parts: Parts, mode
         assert here.state(asset_id) is State.UNCERTAIN
         assert [take.prediction_id for take in here.takes(asset_id)] == [None]
         assert len(here.sold()) == 1
+
+
+def slots_held(here: World) -> int:
+    census = here.services.limiter.census(here.services.pool("minimax"))
+    assert census
+    return len(census.slots["minimax"])
+
+
+@pytest.mark.requirement("R50", "R55")
+def test_an_order_that_a_person_has_to_judge_is_not_bought_again_and_leaves_its_slot_to_the_next(parts: Parts) -> None:
+    with parts.world(minimax_max_in_flight=1) as here:
+        lost = {"description": "a lighthouse [[sim: create=drop-after]]"}
+        doubtful, after = here.ids(here.order([lost, {"description": "a calm sea"}], model=HAILUO))
+        here.until(doubtful, State.UNCERTAIN)
+        here.step(after)
+        assert (here.state(after), slots_held(here)) == (State.WAITING, 1)
+        here.at(timedelta(hours=2)).step(doubtful)
+        assert here.row(doubtful)["waiting"]["reason"] == "needs_person"
+        assert here.until(after)["state"] == State.DONE
+        sweep(here.services)
+        assert (here.state(doubtful), slots_held(here)) == (State.UNCERTAIN, 0)
+        assert (len(here.sold()), len(here.takes(doubtful))) == (2, 1)
+
+
+@pytest.mark.requirement("R50", "R55", "R46")
+@pytest.mark.parametrize(("kind", "field"), [("image", "keyframe"), ("audio", "narration")])
+def test_a_picture_or_speech_whose_answer_was_lost_is_booked_as_spent_since_nothing_can_tell_of_it(
+    parts: Parts, kind: str, field: str
+) -> None:
+    makers = {"image_model": "minimax/image-01", "speech_model": "minimax/speech-2.8-hd"}
+    with parts.world() as here:
+        scene = {"description": "dawn", field: "a tower [[sim: create=drop-after]]"}
+        here.order([scene], model=HAILUO, **makers)
+        [row] = here.query("select id from assets where kind = :kind", kind=kind)
+        here.until(row["id"], State.UNCERTAIN)
+        here.at(timedelta(seconds=301)).step(row["id"])
+        ended = here.row(row["id"])
+        assert (ended["state"], ended["failure"]["code"]) == (State.FAILED, "maybe_spent")
+        assert here.ledger(row["id"]) == [(1, "reserve"), (1, "commit")]
+        assert (len(here.sold()), slots_held(here)) == (1, 0)
 
 
 @pytest.mark.requirement("R50")

@@ -353,6 +353,17 @@ def test_an_attempt_in_doubt_for_too_long_asks_for_a_person_and_keeps_looking() 
 
 
 @pytest.mark.requirement("R50")
+def test_a_person_is_asked_no_sooner_than_the_order_is_surely_over_and_its_slot_is_free_then() -> None:
+    slow = replace(POLICY, hard_limit=timedelta(seconds=2000))
+    for doubtful_seconds, needs_person in ((1001, False), (2000, False), (2001, True)):
+        old = replace(BEFORE[State.UNCERTAIN], uncertain_since=NOW - timedelta(seconds=doubtful_seconds))
+        after = decide(old, UNKNOWN, slow, NOW).asset
+        assert (after.waiting == Waiting(reason=Reason.NEEDS_PERSON)) is needs_person
+        assert (after.holds_slot, after.under_way) == (not needs_person, not needs_person)
+    assert decide(after, ACCEPTED, slow, NOW).asset.holds_slot, "found after all, it is at work"
+
+
+@pytest.mark.requirement("R50")
 @pytest.mark.parametrize("answer", [UNKNOWN, SILENT, WITHDRAWN], ids=["no proof", "no answer", "no longer wanted"])
 @pytest.mark.parametrize(
     ("doubtful_seconds", "state"), [(600, State.UNCERTAIN), (601, State.FAILED)], ids=["in time", "past its time"]
