@@ -2,7 +2,8 @@
 
 import re
 from datetime import UTC, date, datetime, time
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from flask import Response, request
@@ -95,17 +96,35 @@ class TaskQuery(Query):
     task_id: UUID
 
 
+class _Old(NamedTuple):
+    """A path of old in the documentation."""
+
+    path: str
+    summary: str
+    deprecated: bool
+
+
 def routes(catalogue: Catalogue) -> APIBlueprint:
     """A route for every path of the catalogue's rows, and those that tell how an order stands."""
+    return _routes(
+        tuple(
+            _Old(path, f"{model.title}, from {mode.replace('_', ' ')}", bool(model.sunset or model.retired))
+            for path, (model, mode) in catalogue.paths.items()
+        )
+    )
+
+
+@lru_cache(maxsize=4)  # to document them takes a third of a second; as every blueprint they can stand in many apps
+def _routes(paths: tuple[_Old, ...]) -> APIBlueprint:
     found = documented.blueprint("single", __name__, url_prefix="/api", about=_ABOUT)
-    for path, (model, mode) in catalogue.paths.items():
+    for path, summary, deprecated in paths:
         submitting = found.post(
             path.removeprefix("/api"),
             endpoint=f"submit_{word(path)}",
             operation_id=f"submit_{word(path)}",
-            summary=f"{model.title}, from {mode.replace('_', ' ')}",
+            summary=summary,
             responses={200: schemas.Priced, 202: Taken},
-            deprecated=bool(model.sunset or model.retired) or None,
+            deprecated=deprecated or None,
             openapi_extensions=_body(_FIELDS),
         )
         submitting(submit)

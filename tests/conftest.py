@@ -46,11 +46,18 @@ def postgres() -> Iterator[servers.Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def used_before(postgres: servers.Postgres) -> list[str]:
+    """The name of the migrated database that tests use one after the other."""
+    postgres.execute(f"create database used template {TEMPLATE}")
+    return ["used"]
+
+
 @pytest.fixture
-def database_url(postgres: servers.Postgres) -> Iterator[str]:
+def database_url(postgres: servers.Postgres, used_before: list[str]) -> str:
     """The address of a migrated, empty database that nobody else uses."""
-    with postgres.database(TEMPLATE) as url:
-        yield url
+    used_before[0] = postgres.emptied(used_before[0])
+    return postgres.sibling(used_before[0])
 
 
 @pytest.fixture(scope="session")

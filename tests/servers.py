@@ -71,9 +71,20 @@ def simulator(**more: str) -> Iterator[Simulator]:
         )
 
 
+# Deleting a few rows is twenty times as quick as making the files of a new database, and dropping them.
+EMPTY = """
+do $$ declare found text; begin
+    set local session_replication_role = replica;
+    for found in select format('delete from %I.%I', schemaname, tablename) from pg_tables
+        where schemaname = 'public' and tablename <> 'alembic_version' loop execute found; end loop;
+    perform setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false) from pg_sequences;
+end $$
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Postgres:
-    """A running PostgreSQL, in which each test gets a database of its own."""
+    """A running PostgreSQL, in which each test gets a database of its own, or one that was emptied for it."""
 
     url: str
 
@@ -81,12 +92,12 @@ class Postgres:
         """The address of another database of the same server."""
         return f"{self.url.rpartition('/')[0]}/{name}"
 
-    def execute(self, statement: str) -> None:
+    def execute(self, statement: str, **values: str) -> None:
         """Run one statement outside of a transaction."""
         with closing(psycopg2.connect(self.url.replace("+psycopg2", ""))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute(statement)
+                cursor.execute(statement, values or None)
 
     @contextmanager
     def database(self, template: str) -> Iterator[str]:
@@ -97,3 +108,11 @@ class Postgres:
             yield self.sibling(name)
         finally:
             self.execute(f"drop database {name} with (force)")
+
+    def emptied(self, database: str) -> str:
+        """The new name of a database without rows: whoever is still connected is sent away, and does not find it."""
+        name = f"test_{secrets.token_hex(6)}"
+        self.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %(name)s", name=database)
+        self.execute(f"alter database {database} rename to {name}")
+        Postgres(url=self.sibling(name)).execute(EMPTY)
+        return name

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -101,10 +101,15 @@ class Catalogue:
 
 def load(texts: Mapping[str, str]) -> Catalogue:
     """The catalogue of these files (name → TOML text). Raises CatalogueError with every complaint."""
+    return _load(tuple(texts.items()))
+
+
+@lru_cache(maxsize=4)  # to read them takes a tenth of a second, and nobody can change what was read
+def _load(texts: tuple[tuple[str, str], ...]) -> Catalogue:
     complaints: list[str] = []
     accounts: list[Account] = []
     models: list[Model] = []
-    for name, text in texts.items():
+    for name, text in texts:
         account, rows = _read(name, text, complaints)
         accounts += [account] if account else []
         models += rows
