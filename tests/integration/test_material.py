@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import imageio_ffmpeg
 import pytest
 import requests
 
-from pipeline import show, steer
+from pipeline import material, show, steer
 from pipeline.domain.asset import State
 from pipeline.domain.errors import ValidationFailed
 from pipeline.domain.fit import INPUT_FIELDS
@@ -186,6 +187,16 @@ def test_what_can_not_be_had_or_is_something_else_fails_its_clip_and_costs_nothi
     row = brought(here, job_id)["footage" if field == "video" else "sound"]
     assert row["failure"]["code"] == code
     assert here.sold() == []
+
+
+@pytest.mark.parametrize(("kind", "field"), [("footage", "video_url"), ("sound", "audio_url")])
+def test_a_file_that_is_larger_than_its_kind_may_be_is_not_taken(
+    here: World, web: Pictures, monkeypatch: pytest.MonkeyPatch, kind: str, field: str
+) -> None:
+    sort = material.SORTS[kind]
+    monkeypatch.setitem(material.SORTS, kind, replace(sort, most=replace(sort.most, max_bytes=999)))
+    [clip] = made(here, here.order([scene(web, LIP_SYNC)]))
+    assert clip["error"]["message"] == f"scenes.0.{field}: the file is larger than 999 bytes"
 
 
 def test_a_video_that_is_cut_short_is_found_out(here: World, web: Pictures, files: dict[str, bytes]) -> None:
