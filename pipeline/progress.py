@@ -5,9 +5,8 @@ What is lost here is not lost: stored events are read again by their number, and
 
 import json
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -47,22 +46,23 @@ class Told:
 class Progress:
     """The way to watchers, and for event streams the way back."""
 
-    def __init__(self, redis_url: str, redis: Redis) -> None:
-        self._redis_url = redis_url
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._patience = threading.Event()
 
-    def tell(self, told: Told) -> bool:
-        """Send an event to everyone who watches its job; False when Redis would not take it."""
+    def tell(self, news: Sequence[Told]) -> bool:
+        """Send events, in order, to everyone who watches their jobs; False when Redis would not take them."""
+        trip = self._redis.pipeline(transaction=False)
+        for told in news:
+            trip.publish(_topic(told.job_id), json.dumps({"type": told.type, "payload": told.payload}))
+            for letter in _letters(told):
+                trip.publish(CHANNEL, letter)
         try:
-            self._redis.publish(_topic(told.job_id), json.dumps({"type": told.type, "payload": told.payload}))
+            trip.execute()
         except RedisError as error:
-            metrics.PUBLISH_FAILURES.labels(what="event").inc()
-            _LOG.warning("progress.dropped", job_id=told.job_id, error=type(error).__name__)
+            metrics.PUBLISH_FAILURES.labels(what="event").inc(len(news))
+            _LOG.warning("progress.dropped", jobs=sorted({told.job_id for told in news}), error=type(error).__name__)
             return False
-        self._emit(told, room(told.owner_id, told.job_id))
-        if told.for_list:
-            self._emit(told, owner_room(told.owner_id))
         return True
 
     def listen(self, job_id: UUID | str) -> Generator[dict[str, Any] | None]:
@@ -83,13 +83,24 @@ class Progress:
                 message = subscription.get_message(timeout=_TICK_SECONDS)
                 yield json.loads(message["data"]) if message else None
 
-    def _emit(self, told: Told, to: str) -> None:
-        self._manager.emit(told.type, dict(told.payload), namespace=NAMESPACE, room=to)
 
-    @cached_property
-    def _manager(self) -> Any:
-        """Made on first use, so that each forked process has its own."""
-        return socketio.RedisManager(self._redis_url, channel=CHANNEL, write_only=True)
+class _Writer(socketio.RedisManager):  # type: ignore[misc]  # untyped
+    """Words events as Socket.IO's servers tell each other, and keeps them: a step's news leaves in one trip."""
+
+    def __init__(self) -> None:
+        super().__init__(channel=CHANNEL, write_only=True)
+        self.letters: list[str] = []
+
+    def _publish(self, data: Mapping[str, Any]) -> None:
+        self.letters.append(json.dumps(data))
+
+
+def _letters(told: Told) -> list[str]:
+    writer = _Writer()
+    rooms = [room(told.owner_id, told.job_id), *([owner_room(told.owner_id)] if told.for_list else [])]
+    for each in rooms:
+        writer.emit(told.type, dict(told.payload), namespace=NAMESPACE, room=each)
+    return writer.letters
 
 
 def _topic(job_id: str) -> str:

@@ -191,11 +191,11 @@ class Services:
 
     def tell(self, events: Iterable[Event]) -> None:
         """Tell watchers, in order, and mark what is stored as told; what could not be told is told by the sweeper."""
-        told = [event for event in events if self.progress.tell(self._told(event)) and event.stored]
-        if not told:
+        news = list(events)
+        if not news or not self.progress.tell([self._told(event) for event in news]):
             return
         try:
-            self.store.outbox.published(told)
+            self.store.outbox.published([event for event in news if event.stored])
         except Unavailable:
             return  # they were told, and are told once more by the sweeper
 
@@ -257,7 +257,7 @@ def build(settings: Settings, carrier: Carrier) -> Services:
         provider_settings=own,
         storage=_storage(settings),
         media=Media(_ffmpeg(settings)),
-        progress=Progress(settings.redis_url, redis),
+        progress=Progress(redis),
         carrier=carrier,
     )
 

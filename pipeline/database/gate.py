@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -103,15 +104,25 @@ AHEAD = (
 
 STATE = select(assets.c.state).where(assets.c.id == bindparam("of"))
 
-ATTEMPT = select(attempts).where(attempts.c.id == bindparam("of"))
-
-#: The newest unread webhook about an attempt; one about another prediction than ours says nothing about it.
-NEWS = (
+_NEWS = (
     select(inbox.c.id, inbox.c.prediction_id, inbox.c.answer)
-    .where(inbox.c.attempt_id == bindparam("of"), inbox.c.read_at.is_(None))
-    .where(inbox.c.prediction_id == func.coalesce(bindparam("ours"), inbox.c.prediction_id))
+    .where(inbox.c.attempt_id == attempts.c.id, inbox.c.read_at.is_(None))
+    .where(inbox.c.prediction_id == func.coalesce(attempts.c.prediction_id, inbox.c.prediction_id))
     .order_by(inbox.c.final.desc(), inbox.c.id.desc())
     .limit(1)
+    .lateral("news")
+)
+
+#: An attempt, and the newest unread webhook about it; one about another prediction than ours says nothing about it.
+ATTEMPT = (
+    select(
+        attempts,
+        _NEWS.c.id.label("news_id"),
+        _NEWS.c.prediction_id.label("news_prediction_id"),
+        _NEWS.c.answer.label("news_answer"),
+    )
+    .select_from(attempts.outerjoin(_NEWS, true()))
+    .where(attempts.c.id == bindparam("of"))
 )
 
 ABOUT = select(attempts.c.id, attempts.c.asset_id, attempts.c.account).where(attempts.c.id == bindparam("of"))

@@ -1,24 +1,46 @@
 """The outbox: events written in the transaction of the change that they tell of, and told after it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select, update
+from sqlalchemy import ARRAY, Connection, Engine, Row, Text, bindparam, cast, column, func, insert, select, true, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from pipeline.database.engine import transaction
 from pipeline.database.tables import events, jobs
 from pipeline.domain.events import Event, EventType
 
-# Built once: every step runs them.
-_INSERT = insert(events)
-_RESERVE = (
+# Built once: every step runs them. The row lock on the job keeps the numbers of concurrent steps gapless and in order
+# of commit.
+_RESERVED = (
     update(jobs)
     .where(jobs.c.id == bindparam("of"))
     .values(event_seq=jobs.c.event_seq + bindparam("more"))
-    .returning(jobs.c.event_seq)
+    .returning(jobs.c.id, jobs.c.owner_id, jobs.c.event_seq)
+    .cte("reserved")
+)
+_TOLD = (
+    func.unnest(bindparam("types", type_=ARRAY(Text)), bindparam("payloads", type_=ARRAY(Text)))
+    .table_valued(column("type", Text), column("payload", Text), with_ordinality="nth", name="told")
+    .render_derived()
+)
+_APPEND = (
+    insert(events)
+    .from_select(
+        ["job_id", "owner_id", "seq", "type", "payload"],
+        select(
+            _RESERVED.c.id,
+            _RESERVED.c.owner_id,
+            _RESERVED.c.event_seq - bindparam("more") + _TOLD.c.nth,
+            _TOLD.c.type,
+            cast(_TOLD.c.payload, JSONB),
+        ).select_from(_RESERVED.join(_TOLD, true())),
+    )
+    .returning(events.c.seq)
 )
 _PUBLISHED = (
     update(events)
@@ -29,23 +51,17 @@ _PUBLISHED = (
 
 def append(connection: Connection, job_id: UUID, owner_id: UUID, told: Sequence[Event]) -> list[Event]:
     """Write the stored ones among ``told``, numbered; all come back in order, addressed to their owner."""
-    count = sum(event.stored for event in told)
-    last = _reserve(connection, job_id, count) if count else 0
-    numbers = iter(range(last - count + 1, last + 1))
-    numbered = [replace(e, owner_id=str(owner_id), seq=next(numbers) if e.stored else None) for e in told]
-    rows = [
-        {"job_id": job_id, "seq": e.seq, "owner_id": owner_id, "type": e.type, "payload": dict(e.payload)}
-        for e in numbered
-        if e.stored
-    ]
-    if rows:
-        connection.execute(_INSERT, rows)
-    return numbered
+    numbers = iter(_written(connection, job_id, [event for event in told if event.stored]))
+    return [replace(each, owner_id=str(owner_id), seq=next(numbers) if each.stored else None) for each in told]
 
 
-def _reserve(connection: Connection, job_id: UUID, count: int) -> int:
-    """The row lock on the job keeps the numbers of concurrent steps gapless and in order of commit."""
-    return int(connection.execute(_RESERVE, {"of": job_id, "more": count}).scalar_one())
+def _written(connection: Connection, job_id: UUID, stored: Sequence[Event]) -> list[int]:
+    """Their numbers."""
+    if not stored:
+        return []
+    types, payloads = [event.type.value for event in stored], [json.dumps(dict(event.payload)) for event in stored]
+    values = {"of": job_id, "more": len(stored), "types": types, "payloads": payloads}
+    return sorted(connection.execute(_APPEND, values).scalars())
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,6 @@ def _attempt_and_news(connection: Connection, attempt_id: UUID | None) -> tuple[
     if attempt_id is None:
         return None, None
     row = connection.execute(gate.ATTEMPT, {"of": attempt_id}).one()
-    news = connection.execute(gate.NEWS, {"of": attempt_id, "ours": row.prediction_id}).one_or_none()
     attempt = Attempt(
         id=row.id,
         number=row.number,
@@ -214,7 +213,9 @@ def _attempt_and_news(connection: Connection, attempt_id: UUID | None) -> tuple[
         estimate_cents=row.estimate_cents,
         intent_at=row.intent_at,
     )
-    return attempt, News(id=news.id, prediction_id=news.prediction_id, answer=from_json(news.answer)) if news else None
+    if row.news_id is None:
+        return attempt, None
+    return attempt, News(id=row.news_id, prediction_id=row.news_prediction_id, answer=from_json(row.news_answer))
 
 
 def _needs(connection: Connection, row: RowMapping) -> Needs:
