@@ -12,7 +12,8 @@ function choice(row) {
     name: row.model,
     label: row.title,
     provider: row.provider,
-    fromWords: Boolean(words?.orderable),
+    kind: row.kind,
+    fromWords: Boolean(row.kind === "video" ? words?.orderable : words),
     ratios: words?.aspect_ratios || [],
     durations: words?.durations || null,
     usualSeconds: row.usual_seconds,
@@ -30,11 +31,11 @@ export function load() {
 export const usualSeconds = (model) =>
   known.find((row) => row.name === model)?.usualSeconds ?? DEFAULT_USUAL_SECONDS;
 
-/** The models that make a clip from words alone, which is what the form can give; empty until they are there. */
-export function useCatalogue() {
+/** The models of a kind that work from words alone; empty until they are there. */
+export function useCatalogue(kind = "video") {
   const [rows, setRows] = useState(known);
   useEffect(() => {
     load().then(setRows, () => {});
   }, []);
-  return rows.filter((row) => row.fromWords);
+  return rows.filter((row) => row.fromWords && row.kind === kind);
 }

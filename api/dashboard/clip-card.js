@@ -5,7 +5,7 @@ import { isMoving, isOver, progressOf } from "./job.js";
 import { complain } from "./notices.js";
 import { Picture } from "./picture.js";
 import { Component, html, useEffect, useState } from "./view.js";
-import { clipLine, number, tone } from "./words.js";
+import { clipLine, number, partBriefly, partName, partWords, tone } from "./words.js";
 
 export const promptOf = (clip) => clip.description || clip.prompt || clip.takes?.at(-1)?.prompt || "";
 
@@ -49,6 +49,10 @@ export function Voice({ url }) {
   return html`<button class="chip" aria-pressed=${String(on)} onClick=${toggle}><${Icon} name=${on ? "pause" : "voice"} />Narration</button>`;
 }
 
+/** What is made beside the clip and not there yet. */
+const Parts = ({ clip }) => clip.parts?.filter((part) => part.status !== "complete").map((part) => html`
+  <span key=${part.asset_id} class="chip" title=${partWords(part)}><${Icon} name=${tone(part)} />${partName(part)} · ${partBriefly(part)}</span>`);
+
 function Inside({ clip, store, open }) {
   const name = `clip ${clip.index + 1}`;
   if (clip.status === "complete") {
@@ -82,6 +86,7 @@ function Card({ clip, store, open }) {
     <article ref=${ref} class=${`card tone-${state}`} data-clip=${clip.index} tabindex="-1" aria-label=${`${name}: ${promptOf(clip)}`}>
       <div class="picture"><${Inside} clip=${clip} store=${store} open=${open} />
         <p class="chips">${clip.attempts > 1 && html`<button class="chip" aria-label=${`Takes of ${name}`} onClick=${() => open(clip.index)}>${clip.attempts} takes</button>`}
+          <${Parts} clip=${clip} />
           ${clip.narration_url && html`<${Voice} url=${clip.narration_url} />`}</p>
         <${Bar} clip=${clip} progress=${progress} name=${`${name} progress`} /></div>
       <div class="line">

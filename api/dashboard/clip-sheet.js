@@ -1,14 +1,15 @@
 // Everything about one clip: its takes side by side, what each was asked for and cost, and a way to make another.
 import { useCatalogue } from "./catalogue.js";
-import { promptOf } from "./clip-card.js";
+import { promptOf, Voice } from "./clip-card.js";
+import { useSeconds } from "./clock.js";
 import { Icon } from "./icons.js";
-import { isOver, sameFile } from "./job.js";
+import { isOver, progressOf, sameFile } from "./job.js";
 import { complain, Refusal } from "./notices.js";
 import { Picture } from "./picture.js";
 import { Field } from "./scene-fields.js";
 import { Sheet } from "./sheet.js";
 import { html, useEffect, useState } from "./view.js";
-import { clipLine, clock, failedWords, insteadWords, modelName, money, STATES, tone } from "./words.js";
+import { clipLine, clock, failedWords, insteadWords, modelName, money, partName, partWords, STATES, tone } from "./words.js";
 
 const TONES = { done: "done", failed: "failed", cancelled: "off" };
 
@@ -85,10 +86,15 @@ function RetryForm({ clip, store, close }) {
     </form>`;
 }
 
+const Parts = ({ clip }) => html`<ul class="parts">${clip.parts.map((part) => html`
+  <li class=${`state-line tone-${tone(part)}`}><${Icon} name=${tone(part)} />${part.kind === "audio" && clip.narration_url
+    ? html`<${Voice} url=${clip.narration_url} />` : partName(part)}<span class="small muted">${modelName(part.model)} · ${partWords(part)}</span></li>`)}</ul>`;
+
 const Facts = ({ clip }) => {
   const rows = [
     ["Model", modelName(clip.model)], ["Provider", clip.provider],
-    ["Asked for", clip.requested_duration && `${clip.requested_duration} s`],
+    ["Scene", clip.original_target_duration && `${clip.original_target_duration} s`],
+    ["Ordered", clip.requested_duration && `${clip.requested_duration} s`],
     ["Length", clip.duration && `${clip.duration.toFixed(2)} s`],
     ["Cost", money(clip.cost_cents)],
     ["File", clip.url && html`<a href=${clip.url} download>Download</a>`],
@@ -99,16 +105,19 @@ const Facts = ({ clip }) => {
 
 export function ClipSheet({ clip, store, close }) {
   const state = tone(clip);
+  const now = useSeconds(!isOver(clip));
+  const said = clipLine(clip, progressOf(clip, store.state.usualSeconds, now), (now - clip.waitingSince) / 1000);
   useEffect(() => {
     store.loadClip(clip.index);
   }, [clip.index, clip.status]);
   return html`
     <${Sheet} side wide=${clip.takes?.length > 1} title=${`Clip ${clip.index + 1}`} close=${close}>
-      <p class=${`state-line tone-${state}`}><${Icon} name=${state} />${clipLine(clip, { percent: clip.progress, estimated: false })}</p>
+      <p class=${`state-line tone-${state}`}><${Icon} name=${state} />${said}</p>
       ${clip.error?.message && html`<p>${clip.error.message}</p>`}
       ${insteadWords(clip) && html`<p class="muted">${insteadWords(clip)}</p>`}
+      ${clip.parts?.length > 0 && html`<${Parts} clip=${clip} />`}
       ${clip.takes?.length > 0 && html`<${Takes} clip=${clip} store=${store} />`}
-      ${isOver(clip) ? html`<${RetryForm} key=${clip.status} clip=${clip} store=${store} close=${close} />` : html`<p class="full-prompt">${promptOf(clip)}</p>`}
+      ${isOver(clip) ? html`<${RetryForm} key=${clip.status} clip=${clip} store=${store} close=${close} />` : !clip.takes?.length && html`<p class="full-prompt">${promptOf(clip)}</p>`}
       <${Facts} clip=${clip} />
     <//>`;
 }

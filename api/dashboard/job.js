@@ -84,8 +84,12 @@ const CLIP_EVENTS = {
   video_failed: ({ error }) => ({ error, status: "failed", state: "failed", waiting: null }),
   clip_waiting: ({ waiting }) => ({ waiting }),
   thumbnail_ready: ({ thumbnail_url }) => ({ thumbnail_url }),
-  asset_progress: ({ kind, url }) => (url && PARTS[kind] ? { [PARTS[kind]]: url } : {}),
+  asset_progress: (event, clip) =>
+    ({ parts: clip.parts?.map((part) => partAfter(part, event)), ...(event.url && PARTS[event.kind] ? { [PARTS[event.kind]]: event.url } : {}) }),
 };
+
+const partAfter = (part, { asset_id, status, error }) =>
+  (part.asset_id === asset_id ? { ...part, status, error, state: stateOf(status, part.state), waiting: null } : part);
 
 // Events tell the public status; what it is called inside follows from what came before.
 const stateOf = (status, before) =>
@@ -93,7 +97,7 @@ const stateOf = (status, before) =>
 
 const JOB_EVENTS = {
   job_progress: ({ progress, complete, failed, total }, job) =>
-    (jobIsOver(job) ? {} : { progress, state: complete + failed === total ? "assembling" : "running" }),
+    (jobIsOver(job) ? {} : { progress, state: complete && complete + failed === total ? "assembling" : "running" }),
   job_complete: ({ state, total_seconds, actual_cents }) => ({ state, total_seconds, actual_cents }),
 };
 

@@ -5,7 +5,7 @@ import { Icon } from "./icons.js";
 import { Refusal } from "./notices.js";
 import { go, jobHref } from "./routes.js";
 import { Field, SceneList } from "./scene-fields.js";
-import { bodyOf, complaintsOf, draftOf, isWhole, newDraft, otherComplaints, submitOnce } from "./storyboard.js";
+import { bodyOf, complaintAt, complaintsOf, draftOf, isWhole, newDraft, otherComplaints, submitOnce } from "./storyboard.js";
 import { useTab } from "./tab.js";
 import { html, useEffect, useMemo, useRef, useState } from "./view.js";
 import { money, plural } from "./words.js";
@@ -33,14 +33,19 @@ function usePrice(body) {
   return answer;
 }
 
-function ModelField({ draft, set, rows, complaint }) {
+/** A model of a kind; the first that there is, until another is chosen. */
+function ModelField({ draft, set, kind, name, label, complaints }) {
+  const rows = useCatalogue(kind);
   const providers = [...new Set(rows.map((row) => row.provider))];
+  useEffect(() => {
+    if (!draft[name] && rows.length) set({ [name]: rows[0].name });
+  }, [rows, draft[name]]);
   return html`
-    <${Field} label="Model" complaint=${complaint}>
-      <select value=${draft.model} onChange=${(e) => set({ model: e.target.value })}>
+    <${Field} label=${html`${label} <span class="small muted">at ${draft[name].split("/")[0]}</span>`} complaint=${complaints[name]}>
+      <select value=${draft[name]} onChange=${(e) => set({ [name]: e.target.value })}>
         ${providers.map((provider) => html`<optgroup label=${provider}>
           ${rows.filter((row) => row.provider === provider).map((row) =>
-            html`<option value=${row.name} selected=${row.name === draft.model}>${row.label}</option>`)}
+            html`<option value=${row.name} selected=${row.name === draft[name]}>${row.label}</option>`)}
         </optgroup>`)}
       </select><//>`;
 }
@@ -58,20 +63,27 @@ function RatioField({ draft, set, ratios, complaint }) {
 function Form({ draft, set, complaints }) {
   const rows = useCatalogue();
   const row = rows.find(({ name }) => name === draft.model);
-  useEffect(() => {
-    if (!draft.model && rows.length) set({ model: rows[0].name });
-  }, [rows, draft.model]);
+  const maker = (kind, name, label) => html`<${ModelField} draft=${draft} set=${set} kind=${kind} name=${name} label=${label} complaints=${complaints} />`;
+  const wanted = (part) => draft.scenes.some((scene) => scene[part]);
   const input = (name) => ({ value: draft[name], onInput: (e) => set({ [name]: e.target.value }) });
   return html`
     <${Field} label="Title" complaint=${complaints.title}><input ...${input("title")} placeholder="Untitled" /><//>
     <div class="two">
-      <${ModelField} draft=${draft} set=${set} rows=${rows} complaint=${complaints.model} />
+      ${maker("video", "model", "Model")}
       <${RatioField} draft=${draft} set=${set} ratios=${row?.ratios.length ? row.ratios : ["16:9"]} complaint=${complaints.aspect_ratio} />
     </div>
     <${Field} label="Consistency context" hint="What must look the same in every scene; sent before each one." complaint=${complaints.consistency_context}>
       <textarea rows="3" ...${input("consistency_context")}></textarea><//>
+    <${Field} label="Reference images" complaint=${complaintAt(complaints, "reference_images")}
+      hint="Links to pictures of who and what is to be seen, one a line. Without a context of yours, it is read from them.">
+      <textarea rows="2" placeholder="https://…" ...${input("reference_images")}></textarea><//>
     <${SceneList} scenes=${draft.scenes} durations=${row?.durations} complaints=${complaints}
-      set=${(scenes) => set({ scenes })} />`;
+      set=${(scenes) => set({ scenes })} />
+    ${(wanted("keyframe") || wanted("narration")) && html`<div class="two">
+      ${wanted("keyframe") && maker("image", "image_model", "Keyframes made by")}
+      ${wanted("narration") && maker("audio", "speech_model", "Narrations spoken by")}</div>`}
+    <label class="check"><input type="checkbox" checked=${draft.allow_fallback} onChange=${(e) => set({ allow_fallback: e.target.checked })} />
+      <span>Let an equal one elsewhere take over while the provider is down or out of credit</span></label>`;
 }
 
 const JsonForm = ({ text, setText }) => html`
@@ -79,8 +91,10 @@ const JsonForm = ({ text, setText }) => html`
     <textarea class="code" rows="24" spellcheck="false" value=${text} onInput=${(e) => setText(e.target.value)}></textarea><//>`;
 
 function shownFields(draft) {
-  const scenes = draft.scenes.flatMap((_, i) => [`scenes.${i}.description`, `scenes.${i}.duration`]);
-  return new Set(["title", "model", "aspect_ratio", "consistency_context", "scenes", ...scenes]);
+  const ofScene = ["description", "duration", "image_url", "keyframe", "narration", "starts_from"];
+  const scenes = draft.scenes.flatMap((_, i) => ofScene.map((name) => `scenes.${i}.${name}`));
+  const makers = [["keyframe", "image_model"], ["narration", "speech_model"]].filter(([part]) => draft.scenes.some((scene) => scene[part]));
+  return ["title", "model", "aspect_ratio", "consistency_context", "reference_images", "scenes", ...scenes, ...makers.map(([, name]) => name)];
 }
 
 /** Why there is no price: what the fields don't tell themselves. */
@@ -100,8 +114,8 @@ function Price({ body, cents, warnings, problem, busy, submit, others }) {
       <p class="figure">${cents === null ? "–" : `about ${money(cents)}`}</p>
       <${Why} problem=${problem} others=${others} />
       <button class="primary" disabled=${busy || !body} onClick=${submit}>${busy ? "Submitting" : "Make the clips"}</button>
-      ${warnings.map((warning) => html`<p class="small muted">${warning}</p>`)}
       <p class="small muted">Nothing is bought before you press this.</p>
+      ${warnings.map((warning) => html`<p class="small muted">${warning}</p>`)}
     </aside>`;
 }
 
@@ -150,7 +164,7 @@ export function NewPage() {
   useTab("New job · Dailies");
   const problem = refused || price.problem;
   const complaints = complaintsOf(problem);
-  const others = otherComplaints(problem, form.json ? new Set() : shownFields(form.draft));
+  const others = otherComplaints(problem, form.json ? [] : shownFields(form.draft));
   const tab = (json, name) => html`<button aria-pressed=${form.json === json ? "true" : "false"} onClick=${() => form.turn(json)}>${name}</button>`;
   return html`
     <div class="page-head"><h1>New job</h1>

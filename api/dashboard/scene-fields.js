@@ -1,7 +1,7 @@
 // The scenes of a new job: written, put in order, added and taken away.
 import { Icon } from "./icons.js";
-import { durationChoices, newScene } from "./storyboard.js";
-import { html, useRef } from "./view.js";
+import { complaintAt, durationChoices, newScene } from "./storyboard.js";
+import { html, useRef, useState } from "./view.js";
 import { number } from "./words.js";
 
 /** A labelled control with what is wrong with it right below. */
@@ -20,7 +20,33 @@ function Duration({ scene, change, durations, wrong }) {
   return html`<${Field} label="Seconds" wrong=${wrong}>${control}<//>`;
 }
 
-function Scene({ scene, index, count, act, durations, complaints }) {
+/** What a scene may have beside its words, each closed away until it is wanted. */
+const MORE = [
+  ["image_url", "Starts from a picture", "https://…"],
+  ["keyframe", "Starts from a keyframe", "What is on the picture that is made first"],
+  ["narration", "Narration", "What is said with it"],
+];
+
+function More({ scene, index, scenes, change, complaints }) {
+  const about = (name) => complaintAt(complaints, `scenes.${index}.${name}`);
+  const set = (name) => (e) => change({ [name]: e.target.value });
+  const used = [...MORE.map(([name]) => name), "starts_from"].some((name) => scene[name] || about(name));
+  const [open, keep] = useState(used);
+  if (used && !open) keep(true); // and open it stays when its last field is emptied
+  const earlier = scenes.slice(0, index);
+  const goOn = (e) => change({ starts_from: e.target.value ? { ...scene.starts_from, scene: earlier[e.target.value].key } : null });
+  return html`
+    <details class="more" open=${open}><summary>Picture, keyframe, narration</summary>
+      ${MORE.map(([name, label, placeholder]) => html`<${Field} label=${label} complaint=${about(name)}>
+        <textarea rows="1" placeholder=${placeholder} value=${scene[name] || ""} onInput=${set(name)}></textarea><//>`)}
+      ${index > 0 && html`<${Field} label="Goes on from" complaint=${about("starts_from")}>
+        <select onChange=${goOn}><option value="">No other scene</option>
+          ${earlier.map(({ key }, i) => html`<option value=${i} selected=${key === scene.starts_from?.scene}>The last picture of scene ${i + 1}</option>`)}</select><//>`}
+    </details>`;
+}
+
+function Scene({ scene, scenes, index, act, durations, complaints }) {
+  const count = scenes.length;
   const name = `scene ${index + 1}`;
   const tooLong = complaints[`scenes.${index}.duration`];
   const step = (icon, label, off, does) => html`
@@ -37,6 +63,7 @@ function Scene({ scene, index, count, act, durations, complaints }) {
         ${step("down", `Move ${name} down`, index === count - 1, () => act.move(index, 1))}
         ${step("close", `Remove ${name}`, count === 1, () => act.remove(index))}</span>
       ${tooLong && html`<p class="complaint-line" role="alert">${tooLong}</p>`}
+      <${More} scene=${scene} index=${index} scenes=${scenes} change=${(changes) => act.change(index, changes)} complaints=${complaints} />
     </li>`;
 }
 
@@ -62,7 +89,7 @@ export function SceneList({ scenes, set, durations, complaints }) {
       <h2>Scenes</h2>
       ${complaints.scenes && html`<p class="complaint-line" role="alert">${complaints.scenes}</p>`}
       <ol class="scenes" ref=${list}>${scenes.map((scene, index) => html`
-        <${Scene} key=${scene.key} scene=${scene} index=${index} count=${scenes.length} act=${act}
+        <${Scene} key=${scene.key} scene=${scene} index=${index} scenes=${scenes} act=${act}
           durations=${durations} complaints=${complaints} />`)}</ol>
       <button type="button" onClick=${add}><${Icon} name="plus" />Add a scene</button>
     </section>`;

@@ -102,11 +102,24 @@ export function tone(clip) {
   return TONES[clip.status] || "moving";
 }
 
+export const partName = ({ kind }) => ({ image: "Keyframe", audio: "Narration" })[kind] || kind;
+
+const BRIEF = { queued: "waiting", submitting: "starting", fetching: "saving" };
+export const partBriefly = ({ status, state, waiting }) => (waiting ? "waiting" : BRIEF[status] || BRIEF[state] || status);
+
+/** How far something is that is made beside a clip: `third in line at bfl`. */
+export function partWords({ status, state, waiting, error }) {
+  if (status === "failed") return `failed: ${failedWords(error)}`;
+  if (status === "cancelled" || status === "complete") return status === "complete" ? "saved" : status;
+  return waiting ? waitingWords(waiting) : STATES[state] || status;
+}
+
 /** The one line under a card. `progress` is `{percent, estimated}`. */
 export function clipLine(clip, progress, sinceSeconds = 0) {
   if (clip.status === "complete") return savedWords(clip);
   if (clip.status === "failed") return `failed: ${failedWords(clip.error)}`;
   if (clip.status === "cancelled") return clip.cost_cents ? `cancelled · ${money(clip.cost_cents)}` : "cancelled";
+  if (clip.waiting?.reason === "dependency" && clip.parts?.some((part) => part.kind === "image" && part.status !== "complete")) return "waiting for its keyframe";
   if (clip.waiting) return waitingWords(clip.waiting, sinceSeconds, clip.provider);
   if (clip.status === "queued") return "waiting for its turn";
   const state = STATES[clip.state] || clip.status;
