@@ -19,6 +19,8 @@ from pipeline.media.track import Track, Tracks, measure
 
 #: What an MP4 holds and browsers play without being encoded again.
 COPIED = frozenset({"h264", "hevc", "av1", "vp9"})
+#: Apple's players know HEVC by this name alone; it promises that all clips share one set of parameters, as they do.
+_TAGS = {"hevc": ("-tag:v", "hvc1")}
 _CLOSE_SECONDS = 0.1  # two frames: nobody sees the difference, so nothing is cut or held for it
 _LOOSE_SECONDS = 0.25  # how far from its wanted end a clip may be cut
 _BREATH_SECONDS = 0.25  # of rest after words that take longer than their scene
@@ -63,6 +65,7 @@ class _Shot:
     seconds: float
     own_seconds: float
     packets: int
+    codec: str
 
 
 def stitch(executable: Path, scenes: Sequence[Scene], out: Path, scratch: Path, *, ratio: str | None) -> str | None:
@@ -124,7 +127,8 @@ def _copied(executable: Path, part: _Part, cut: Path) -> _Shot:
         ffmpeg.run(executable, [*ffmpeg.video_input(path, demuxer_of(path)), *kept, *_as_mp4(cut)], _JOINING)
         path = cut
     held = part.seconds - own_seconds > _CLOSE_SECONDS
-    return _Shot(path=path, seconds=part.seconds if held else own_seconds, own_seconds=own_seconds, packets=packets)
+    seconds = part.seconds if held else own_seconds
+    return _Shot(path=path, seconds=seconds, own_seconds=own_seconds, packets=packets, codec=part.video.codec)
 
 
 def _encoded(executable: Path, parts: Sequence[_Part], scratch: Path, ratio: str | None) -> list[_Shot]:
@@ -140,7 +144,7 @@ def _encoded(executable: Path, parts: Sequence[_Part], scratch: Path, ratio: str
         ffmpeg.run(executable, [*source, *ours, *_as_mp4(path)], _ENCODING)
         made = measure(executable, path).video
         seconds = made.duration_seconds
-        shots.append(_Shot(path=path, seconds=seconds, own_seconds=seconds, packets=made.packets))
+        shots.append(_Shot(path=path, seconds=seconds, own_seconds=seconds, packets=made.packets, codec=made.codec))
     return shots
 
 
@@ -180,7 +184,7 @@ def _join(executable: Path, shots: Sequence[_Shot], sound: Path | None, out: Pat
     listing.write_text("ffconcat version 1.0\n" + "".join(lines))
     source = ["-protocol_whitelist", "file", "-format_whitelist", "concat,mov,matroska", "-f", "concat", "-safe", "1"]
     heard = ["-protocol_whitelist", "file", "-f", "wav", "-i", f"file:{sound}"] if sound else []
-    tracks = ["-map", "0:V:0", "-c:v", "copy", *_last_held(shots)]
+    tracks = ["-map", "0:V:0", "-c:v", "copy", *_TAGS.get(shots[0].codec, ()), *_last_held(shots)]
     if sound:
         # Sound can't be copied: every clip's begins with samples that only its own decoder knows to drop.
         tracks += ["-map", "1:a:0", "-c:a", "aac", "-b:a", "160k"]

@@ -98,6 +98,22 @@ def copied(media: Media, scenes: list[Scene], out: Path) -> Clip:
     return film
 
 
+X265 = ["-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-x265-params", "log-level=none"]
+
+
+@pytest.mark.requirement("R48")
+@pytest.mark.parametrize("named", ["hev1", "hvc1"])
+def test_a_film_of_hevc_clips_is_named_as_apples_players_know_it_and_nothing_is_encoded(
+    media: Media, tmp_path: Path, named: str
+) -> None:
+    clips = [clip(tmp_path, colour, codec=[*X265, "-tag:v", named]) for colour in ("red", "lime")]
+    assert named.encode() in clips[0].read_bytes()
+    film = copied(media, [Scene(clip=clips[0], seconds=0.5), Scene(clip=clips[1], seconds=1.5)], tmp_path / "film.mp4")
+    assert film.duration_seconds == pytest.approx(2.0, abs=0.3)
+    content = (tmp_path / "film.mp4").read_bytes()
+    assert (b"hvc1" in content, b"hev1" in content) == (True, False)
+
+
 @pytest.mark.requirement("R48", "R17")
 def test_clips_that_fit_together_are_joined_in_order_without_encoding(
     media: Media, tmp_path: Path, commands: list[list[str]]
