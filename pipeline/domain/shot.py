@@ -1,7 +1,7 @@
 """A shot: one asset as it will be asked for, and what it takes from other assets of its job."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 from uuid import UUID
 
@@ -68,7 +68,7 @@ _KEPT = frozenset(each.name for each in fields(Shot)) - _PLANNED
 
 def as_kept(shot: Shot) -> dict[str, Any]:
     """The shot as its row keeps it; what it takes from others is written there by their ids."""
-    return {name: value for name, value in asdict(shot).items() if name not in _PLANNED}
+    return {name: getattr(shot, name) for name in _KEPT}
 
 
 def taken(shot: Shot, ids: Ids) -> dict[str, Any]:
