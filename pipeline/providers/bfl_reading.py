@@ -82,6 +82,9 @@ def _ready(document: Mapping[str, Any], told_at: str | None) -> Finished | Refus
     sample = found.get("sample")
     good = isinstance(sample, str) and sample.startswith(("https://", "http://")) and sample.isprintable()
     if not good or not isinstance(sample, str) or len(sample) > MAX_URL:
+        if reasons := _reasons(document.get("details")):
+            message = "; ".join([FLAGGED["Content Moderated"], *reasons])
+            return _refused("moderated", message, document, told_at, retryable=False)
         return _refused("provider_error", "the task is ready without an output", document, told_at)
     raw = kept_of(document, told_at=told_at)
     return Finished(outputs=(sample,), prediction_id=document["id"], render_seconds=_seconds(found), raw=raw)

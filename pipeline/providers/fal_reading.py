@@ -39,7 +39,7 @@ def waiting(document: Mapping[str, Any], prediction_id: str) -> Working:
 def result(document: Mapping[str, Any], prediction_id: str) -> Finished | Refused:
     """What a model gave: its files, or nothing that can be used."""
     nsfw = document.get("has_nsfw_concepts")
-    if isinstance(nsfw, list) and any(each is True for each in nsfw):
+    if any(each is True for each in (nsfw if isinstance(nsfw, list) else [nsfw])):
         # The picture is there, and it is black.
         return Refused(code="moderated", message="the model's safety check has blacked the picture out")
     outputs = tuple(_links(document))[:MAX_OUTPUTS]

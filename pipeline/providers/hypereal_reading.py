@@ -30,6 +30,9 @@ def reading(job_id: str, document: Mapping[str, Any]) -> Reading:
             outputs = outputs_of(document)
             if outputs:
                 return Finished(outputs=outputs, prediction_id=job_id, raw=kept_of(document))
+            said = _words_of(document)
+            if _flagged(said):
+                return Refused(code="moderated", message=said, raw=kept_of(document))
             return Refused(code="provider_error", message="the job succeeded without an output", retryable=True)
         case "failed" | "error":
             return _failed(document)
@@ -43,7 +46,7 @@ def _failed(document: Mapping[str, Any]) -> Refused:
     if _FALSE_ALARM.fullmatch(error.strip(" .")):
         message = error or "the job failed without a reason"
         return Refused(code="lost", message=message, retryable=True, raw=kept)
-    if any(word in error.lower() for word in MODERATED):
+    if _flagged(error):
         return Refused(code="moderated", message=error, raw=kept)
     return Refused(code="provider_error", message=error, retryable=True, raw=kept)
 
@@ -74,6 +77,14 @@ def kept_of(document: Mapping[str, Any]) -> dict[str, Any]:
     return kept | ({"error": error} if error else {})
 
 
+def _flagged(words: str) -> bool:
+    return any(word in words.lower() for word in MODERATED)
+
+
 def _error_of(document: Mapping[str, Any]) -> str:
-    said = (at(document, path) for path in _ERROR_FIELDS if document.get("status") in {"failed", "error"})
+    return _words_of(document) if document.get("status") in {"failed", "error"} else ""
+
+
+def _words_of(document: Mapping[str, Any]) -> str:
+    said = (at(document, path) for path in _ERROR_FIELDS)
     return next((text(each) for each in said if isinstance(each, str) and each), "")

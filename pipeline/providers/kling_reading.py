@@ -49,7 +49,7 @@ def reading(task: Task) -> Reading:
             if outputs:
                 took, kept = _render_seconds(task), kept_of(task)
                 return Finished(outputs=outputs, prediction_id=task_id, render_seconds=took, raw=kept)
-            return _refused("provider_error", "the task succeeded without an output", task)
+            return _refused("provider_error", _message(task) or "the task succeeded without an output", task)
         case "failed":
             return _refused("provider_error", _message(task) or "the task failed without a reason", task)
         case _:

@@ -94,9 +94,12 @@ def refused(document: Mapping[str, Any], message: str) -> Refused | None:
     if code:
         # Nobody knows what it means, so nobody pays to hear it again.
         return Refused(code="provider_error", message=message, raw={"code": code, "error": message})
-    if str(at(document, "metadata.success_count")) == "0":
+    if str(at(document, "metadata.success_count")) != "0":
+        return None
+    if str(at(document, "metadata.failed_count")) in {"None", "0"}:
         return Refused(code="provider_error", message="no picture was made", retryable=True)
-    return None
+    # What it counts there are the pictures that were kept back for their content.
+    return Refused(code="moderated", message="the generated picture was flagged, though nothing that was given")
 
 
 def reading(document: Mapping[str, Any]) -> Working | Refused | Silent:
@@ -106,7 +109,7 @@ def reading(document: Mapping[str, Any]) -> Working | Refused | Silent:
         case "fail" | "failed":
             return failure(code, message_of(document), kept_of(document))
         case "success":
-            return failure(0, "the task succeeded without a file", kept_of(document))
+            return failure(code, "the task succeeded without a file", kept_of(document))
         case "preparing" | "queueing" | "queued":
             return Working(prediction_id=id_of(document.get("task_id")), queued=True)
         case "" if code:

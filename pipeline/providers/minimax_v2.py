@@ -76,7 +76,7 @@ def reading(task: Mapping[str, Any]) -> Reading:
 def _succeeded(task: Mapping[str, Any]) -> Finished | Refused:
     outputs = links(at(task, "content.url"))
     if not outputs:
-        return failure(0, "the task succeeded without a file", kept_of(task))
+        return failure(_code_of(task), "the task succeeded without a file", kept_of(task))
     born, ended = moment(task.get("created_at")), moment(task.get("updated_at"))
     took = (ended - born).total_seconds() if born and ended else 0
     return Finished(

@@ -16,7 +16,8 @@ MAX_WORDS_CHARS = 64 * 1024
 _SCHEME = re.compile(r"\s*[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PROGRESS = re.compile(r"\s*(\d{1,3})%\s*\|.{1,200}?\|\s*\d+/\d+")
-_MODERATED = re.compile(r"flagged as sensitive|\bE005\b", re.IGNORECASE)
+_MODERATED = re.compile(r"flagged as sensitive|\bE005\b|\bNSFW\b|content policy", re.IGNORECASE)
+_LOG_END = 2048  # characters: what is said of an output that was kept back stands at the end of the log
 
 
 def reading(document: Mapping[str, Any]) -> Reading:
@@ -46,6 +47,10 @@ def _succeeded(document: Mapping[str, Any]) -> Finished | Refused:
         )
     if document.get("data_removed"):
         return _refused("lost", "the provider has already removed the output", document)
+    if _MODERATED.search(str(document.get("logs"))[-_LOG_END:]):
+        # Some models keep back what their filter does not like, and say so in their log alone.
+        message = "the model's safety check kept the output back"
+        return Refused(code="moderated", message=message, raw=kept_of(document))
     return _refused("provider_error", "the prediction succeeded without an output", document)
 
 

@@ -204,6 +204,10 @@ def test_a_link_to_elsewhere_is_not_followed_and_the_usual_address_is_asked_inst
         (task("Failed"), "provider_error", True, "without a reason"),
         (task("Task not found"), "lost", True, "no such task"),
         (task("Ready"), "provider_error", True, "without an output"),
+        (
+            task("Ready", details={"Moderation Reasons": ["Safety Filter"]}),
+            *("moderated", False, "the result was flagged, though nothing that was given; Safety Filter"),
+        ),
         (task("Ready", result={"sample": "file:///etc/passwd"}), "provider_error", True, "without an output"),
         (task("Ready", result={"sample": "https://a.test/" + "a" * 5000}), "provider_error", True, "without an output"),
     ],

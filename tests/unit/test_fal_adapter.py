@@ -190,6 +190,7 @@ def test_a_result_is_its_files(fal: Fal, server: Server, output: dict[str, Any],
     ("output", "code", "retryable"),
     [
         ({"images": [FILE], "has_nsfw_concepts": [True]}, "moderated", False),
+        ({"image": FILE, "has_nsfw_concepts": True}, "moderated", False),
         ({"video": {"url": "javascript:alert(1)"}}, "provider_error", True),
         ({"video": None}, "provider_error", True),
         ({}, "provider_error", True),

@@ -202,6 +202,25 @@ def test_a_real_failure_is_believed_at_once(hypereal: Hypereal, server: Server, 
         assert (got.code, got.message, got.retryable) == (code, error, code == "provider_error")
 
 
+@pytest.mark.requirement("R44", "R68")
+@pytest.mark.parametrize(
+    ("said", "code", "retryable"),
+    [
+        ({"error": "Output flagged by the safety system"}, "moderated", False),
+        ({"message": "blocked: content policy"}, "moderated", False),
+        ({"message": "done"}, "provider_error", True),
+        ({}, "provider_error", True),
+    ],
+)
+def test_a_success_without_a_file_is_a_verdict_where_its_words_say_so(
+    hypereal: Hypereal, server: Server, said: dict[str, str], code: str, *, retryable: bool
+) -> None:
+    server.plays(answer(200, {"status": "completed", "outputUrl": None, **said}))
+    got = hypereal.status(PREDICTION)
+    assert isinstance(got, Refused)
+    assert (got.code, got.retryable) == (code, retryable)
+
+
 @pytest.mark.requirement("R11")
 def test_a_look_that_fails_in_transit_waits_for_its_row_since_a_second_one_would_come_too_soon(
     hypereal: Hypereal, server: Server

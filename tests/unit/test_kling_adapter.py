@@ -264,6 +264,10 @@ def test_a_task_says_where_it_stands_in_either_shape(
     assert (failed.code, failed.message, failed.retryable) == ("provider_error", "internal render error", True)
     flagged = told("failed", **{name: "Failure to pass the risk control system"})
     assert (flagged.code, flagged.retryable) == ("moderated", False)
+    empty = told("succeeded" if order is NEW else "succeed", **{name: "Failure to pass the risk control system"})
+    assert (empty.code, empty.retryable) == ("moderated", False)
+    nothing = told("succeeded" if order is NEW else "succeed")
+    assert (nothing.code, nothing.retryable) == ("provider_error", True)
 
 
 @pytest.mark.parametrize("word", ["succeed", "succeeded"])

@@ -221,6 +221,25 @@ def test_a_prompt_that_offends_is_named_and_never_sent_again(
     assert got.message.startswith("the prompt was flagged")
 
 
+@pytest.mark.requirement("R68", "R44")
+@pytest.mark.parametrize(
+    ("counts", "code", "retryable"),
+    [
+        ({"success_count": "0", "failed_count": "1"}, "moderated", False),
+        ({"success_count": 0, "failed_count": 1}, "moderated", False),
+        ({"success_count": "0", "failed_count": "0"}, "provider_error", True),
+        ({"success_count": "0"}, "provider_error", True),
+    ],
+)
+def test_a_picture_that_was_kept_back_for_its_content_is_not_ordered_again(
+    minimax: MiniMax, server: Server, counts: dict[str, Any], code: str, *, retryable: bool
+) -> None:
+    server.plays(based(0, data={"image_urls": []}, metadata=counts))
+    got = minimax.submit(order(PICTURE))
+    assert isinstance(got, Refused)
+    assert (got.code, got.retryable, "flagged" in got.message) == (code, retryable, not retryable)
+
+
 NO_PROOF = {
     "a 500": (HAILUO, answer(500, {})),
     "a 500 with a code of its own": (HAILUO, answer(500, {"base_resp": {"status_code": 1000, "status_msg": "no"}})),

@@ -130,6 +130,22 @@ def test_a_task_that_failed_says_why(
     assert got.message.startswith(says)
 
 
+@pytest.mark.requirement("R68")
+@pytest.mark.parametrize(
+    ("code", "means", "retryable"),
+    [(1027, "moderated", False), (1026, "moderated", False), (0, "provider_error", True)],
+)
+def test_a_success_without_a_file_is_a_verdict_where_its_code_says_so(
+    minimax: MiniMax, server: Server, code: int, means: str, *, retryable: bool
+) -> None:
+    newer = answer(200, {"task": task("succeeded", content={}, error={"code": str(code), "message": "no"})})
+    for prediction, line in ((OLD, told("Success", code, file_id="")), (NEW, newer)):
+        server.plays(line)
+        got = minimax.status(prediction)
+        assert isinstance(got, Refused)
+        assert (got.code, got.retryable, "flagged" in got.message) == (means, retryable, not retryable)
+
+
 @pytest.mark.requirement("R12")
 @pytest.mark.parametrize("code", [1000, 1004, 1008, 2013, 4711])
 def test_a_look_that_is_refused_gives_nothing_up(minimax: MiniMax, server: Server, code: int) -> None:
