@@ -33,7 +33,14 @@ def submit_job(query: Submitting, header: IdempotencyHeader) -> Response:
     """Take a job in: checked, priced and stored, before any provider is asked."""
     if query.dry_run:
         return reply(estimate(services(), json_body()))
-    return taken_in(accept(services(), owner_id=caller().owner_id, body=json_body(), idempotency_key=header.key))
+    document = accept(
+        services(),
+        owner_id=caller().owner_id,
+        key_id=caller().key_id,
+        body=json_body(),
+        idempotency_key=header.key,
+    )
+    return taken_in(document)
 
 
 @jobs.get("", responses={200: schemas.JobPage})

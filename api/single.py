@@ -144,6 +144,7 @@ def submit(query: Submitting, header: IdempotencyHeader) -> Response:
     document = single.submit(
         services(),
         owner_id=caller().owner_id,
+        key_id=caller().key_id,
         path=request.path,
         body=json_body(),
         idempotency_key=header.key,
@@ -159,6 +160,7 @@ def generate_video(query: Submitting, header: IdempotencyHeader) -> Response:
     document = canvas.order(
         services(),
         owner_id=caller().owner_id,
+        key_id=caller().key_id,
         body=json_body(),
         idempotency_key=header.key,
         dry_run=query.dry_run,

@@ -16,6 +16,10 @@ from pipeline.domain.errors import SettingsError
 if TYPE_CHECKING:
     from pipeline.database.keys import KeyRow, Keys
 
+_BUDGET = "What the jobs that it orders may spend in a day (UTC), in US cents. 0: any."
+
+_NO_KEY = "There is no living key with that id; `dailies keys list` shows them."
+
 app = typer.Typer(no_args_is_help=True, help="Look after API keys, at the database itself (needs DATABASE_URL).")
 
 
@@ -24,13 +28,14 @@ def create(
     *,
     owner: Annotated[str, typer.Option(help="Whose jobs it opens; made when new.")],
     name: Annotated[str, typer.Option(help="What it is for.")],
+    day_budget_cents: Annotated[int, typer.Option(min=0, help=_BUDGET)] = 0,
     as_json: Json = False,
 ) -> None:
     """Make a key; it is shown this once."""
     if not owner.strip() or not name.strip():
         raise typer.BadParameter("an owner and a name have at least one letter")
     with _keys() as keys:
-        row, key = keys.create(owner=owner.strip(), name=name.strip())
+        row, key = keys.create(owner=owner.strip(), name=name.strip(), day_budget_cents=day_budget_cents)
     if as_json:
         screen.document({**asdict(row), "key": key})
     else:
@@ -46,12 +51,9 @@ def list_keys(*, as_json: Json = False) -> None:
     if as_json:
         screen.document({"keys": [asdict(row) for row in rows]})
         return
-    shown = (
-        (row.id, row.owner, str(row.weight), row.name, f"{row.prefix}…", f"{row.created_at:%Y-%m-%d}", _life(row))
-        for row in rows
-    )
-    titles = ("ID", "OWNER", "WEIGHT", "NAME", "KEY", "MADE", "")
-    screen.table(titles, shown, numbers=frozenset({"WEIGHT"}))
+    shown = ((row.id, row.owner, str(row.weight), row.name, *_about(row)) for row in rows)
+    titles = ("ID", "OWNER", "WEIGHT", "NAME", "KEY", "CENTS A DAY", "MADE", "")
+    screen.table(titles, shown, numbers=frozenset({"WEIGHT", "CENTS A DAY"}))
 
 
 @app.command()
@@ -75,6 +77,26 @@ def weight(
 
 
 @app.command()
+def budget(
+    key_id: Annotated[UUID, typer.Argument(metavar="ID", help="The key's id, from `dailies keys list`.")],
+    cents: Annotated[int, typer.Argument(metavar="CENTS", min=0, help=_BUDGET)],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Set what a key may spend in a day; clips that wait for its money are looked at again."""
+    with _keys() as keys:
+        known = keys.limit(key_id, cents)
+    if as_json:
+        screen.document({"id": key_id, "day_budget_cents": cents, "set": known})
+    elif known:
+        screen.line(f"It may spend {cents} cents a day." if cents else "It may spend any amount.")
+    else:
+        screen.complain(_NO_KEY)
+    if not known:
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
 def revoke(
     key_id: Annotated[UUID, typer.Argument(metavar="ID", help="The key's id, from `dailies keys list`.")],
     *,
@@ -88,7 +110,7 @@ def revoke(
     elif revoked:
         screen.line("Revoked: it opens nothing any more.")
     else:
-        screen.complain("There is no living key with that id; `dailies keys list` shows them.")
+        screen.complain(_NO_KEY)
     if not revoked:
         raise typer.Exit(REFUSED)
 
@@ -146,6 +168,11 @@ def _keys() -> "Iterator[Keys]":
             yield Keys(engine)
         finally:
             engine.dispose()
+
+
+def _about(row: "KeyRow") -> tuple[str, ...]:
+    budget = str(row.day_budget_cents) if row.day_budget_cents else ""
+    return f"{row.prefix}…", budget, f"{row.created_at:%Y-%m-%d}", _life(row)
 
 
 def _life(row: "KeyRow") -> str:

@@ -29,14 +29,22 @@ _TOGETHER = 20
 
 
 def accept(
-    services: Services, *, owner_id: UUID, body: Any, idempotency_key: str | None = None, said: Any = None
+    services: Services,
+    *,
+    owner_id: UUID,
+    body: Any,
+    key_id: UUID | None = None,
+    idempotency_key: str | None = None,
+    said: Any = None,
 ) -> dict[str, Any]:
     """Take a job in and start it; nothing waits for a provider. ``said``: what the client wrote, if not this body.
+
+    ``key_id``: the API key that orders it, and whose money of a day it spends.
 
     Raises a Refusal, with nothing stored, when the job can't be made, and Unavailable when Postgres is away.
     """
     spec, planned = _planned(services, body)
-    job = _new_job(services, owner_id, spec, planned)
+    job = replace(_new_job(services, owner_id, spec, planned), api_key_id=key_id)
     job_id = services.store.jobs.accept(job, _idempotency(idempotency_key, said or body))
     # A request that came before names a job that may have moved on; a fresh one needs no second look.
     known = services.store.jobs.read(job_id, owner_id) if job_id != job.id else None

@@ -33,7 +33,13 @@ class Wish:
 
 
 def order(
-    services: Services, *, owner_id: UUID, body: Any, idempotency_key: str | None = None, dry_run: bool = False
+    services: Services,
+    *,
+    owner_id: UUID,
+    body: Any,
+    key_id: UUID | None = None,
+    idempotency_key: str | None = None,
+    dry_run: bool = False,
 ) -> Document:
     """Order a clip; ``choice`` says who makes it, why, and why nobody else does.
 
@@ -52,7 +58,7 @@ def order(
     except Refusal as refusal:
         raise wanted.named(refusal) from None
     made = replace(wanted, body={**wanted.body, "model": choice.picked.model.key})
-    told = taken(services, owner_id, made, idempotency_key, dry_run=dry_run, said=body)
+    told = taken(services, owner_id, made, idempotency_key, dry_run=dry_run, key_id=key_id, said=body)
     first = _first_choice(services, told) if idempotency_key and not dry_run else None
     return {**told, "choice": _document(choice, first)}
 

@@ -19,6 +19,7 @@ def submit(
     owner_id: UUID,
     path: str,
     body: Any,
+    key_id: UUID | None = None,
     idempotency_key: str | None = None,
     dry_run: bool = False,
 ) -> Document:
@@ -30,7 +31,7 @@ def submit(
     model = single.row_of(body, services.catalogue, default)
     _refuse_retired(model)
     order = single.read(body, model, mode if mode in model.modes else None)
-    told = taken(services, owner_id, order, idempotency_key, dry_run=dry_run)
+    told = taken(services, owner_id, order, idempotency_key, dry_run=dry_run, key_id=key_id)
     return {
         **told,
         "model": model.key,
@@ -46,13 +47,16 @@ def taken(
     idempotency_key: str | None,
     *,
     dry_run: bool,
+    key_id: UUID | None = None,
     said: Any = None,
 ) -> Document:
     """The job of one scene: stored and started, or only priced. Raises a Refusal as ``submit`` does."""
     try:
         if dry_run:
             return estimate(services, order.body)
-        told = accept(services, owner_id=owner_id, body=order.body, idempotency_key=idempotency_key, said=said)
+        told = accept(
+            services, owner_id=owner_id, body=order.body, key_id=key_id, idempotency_key=idempotency_key, said=said
+        )
     except Refusal as refusal:
         raise order.named(refusal) from None
     return {**told, "task_id": told["id"]}

@@ -66,6 +66,7 @@ class NewJob:
     budget_cents: int | None
     scenes: Sequence[NewScene]
     assets: Sequence[NewAsset]
+    api_key_id: UUID | None = None  #: the key that ordered it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +222,7 @@ def _job_values(job: NewJob) -> dict[str, Any]:
     return {
         "id": job.id,
         "owner_id": job.owner_id,
+        "api_key_id": job.api_key_id,
         "title": job.title,
         "state": JobState.QUEUED,
         "priority": job.priority,

@@ -10,10 +10,13 @@ from sqlalchemy import ColumnElement, Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.engine import transaction
-from pipeline.database.tables import api_keys, owners
+from pipeline.database.tables import api_keys, assets, jobs, owners
+from pipeline.domain.answers import Reason
+from pipeline.domain.asset import State
 
 _PREFIX = "dailies_"
 _SHOWN = len(_PREFIX) + 4
+_COLUMNS = [api_keys.c[name] for name in ("id", "name", "prefix", "day_budget_cents", "created_at", "revoked_at")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,7 @@ class KeyRow:
     weight: int  #: the owner's share of the slots, beside the weights of the others who wait
     name: str
     prefix: str
+    day_budget_cents: int  #: what the jobs that it orders may spend in a day (UTC); 0: any
     created_at: datetime
     revoked_at: datetime | None
 
@@ -53,19 +57,15 @@ class Keys:
 
     engine: Engine
 
-    def create(self, *, owner: str, name: str) -> tuple[KeyRow, str]:
+    def create(self, *, owner: str, name: str, day_budget_cents: int = 0) -> tuple[KeyRow, str]:
         """A new key for an owner, who is made when new; the key itself is shown this once."""
         key = _PREFIX + secrets.token_urlsafe(32)
         with transaction(self.engine) as connection:
             connection.execute(insert(owners).values(id=uuid4(), name=owner).on_conflict_do_nothing())
             found = connection.execute(select(owners.c.id, owners.c.weight).where(owners.c.name == owner)).one()
-            row = connection.execute(
-                insert(api_keys)
-                .values(id=uuid4(), owner_id=found.id, name=name, prefix=key[:_SHOWN], digest=digest(key))
-                .returning(
-                    api_keys.c.id, api_keys.c.name, api_keys.c.prefix, api_keys.c.created_at, api_keys.c.revoked_at
-                )
-            ).one()
+            known = {"id": uuid4(), "owner_id": found.id, "digest": digest(key)}
+            told = {"name": name, "prefix": key[:_SHOWN], "day_budget_cents": day_budget_cents}
+            row = connection.execute(insert(api_keys).values(known | told).returning(*_COLUMNS)).one()
         return KeyRow(owner=owner, weight=found.weight, **row._asdict()), key
 
     def caller(self, key: str) -> Caller | None:
@@ -88,9 +88,8 @@ class Keys:
 
     def list(self) -> list[KeyRow]:
         """Every key, newest first."""
-        columns = (api_keys.c.id, api_keys.c.name, api_keys.c.prefix, api_keys.c.created_at, api_keys.c.revoked_at)
         query = (
-            select(*columns, owners.c.name.label("owner"), owners.c.weight)
+            select(*_COLUMNS, owners.c.name.label("owner"), owners.c.weight)
             .join(owners, owners.c.id == api_keys.c.owner_id)
             .order_by(api_keys.c.created_at.desc())
         )
@@ -102,6 +101,22 @@ class Keys:
         query = update(owners).where(owners.c.name == owner).values(weight=weight)
         with transaction(self.engine) as connection:
             return connection.execute(query).rowcount == 1
+
+    def limit(self, key_id: UUID, day_budget_cents: int) -> bool:
+        """Let a key spend so much in a day (0: any); who waits for its money is due again. False without such a key."""
+        query = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+        waiting = update(assets).where(
+            jobs.c.id == assets.c.job_id,
+            jobs.c.api_key_id == key_id,
+            assets.c.state == State.WAITING,
+            assets.c.waiting["reason"].as_string() == Reason.BUDGET,
+        )
+        with transaction(self.engine) as connection:
+            known = connection.execute(query.values(day_budget_cents=day_budget_cents)).rowcount == 1
+        with transaction(self.engine) as connection:
+            # In a transaction of its own: a step locks its clip before the key.
+            connection.execute(waiting.values(due_at=func.clock_timestamp()))
+        return known
 
     def revoke(self, key_id: UUID) -> bool:
         """End a key at once; False when there is no such living key."""

@@ -1,12 +1,13 @@
 """Attempts and money: the intent with its reserved price, and what came of both."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Text, bindparam, case, func, select, update
+from sqlalchemy import Connection, Select, Text, bindparam, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from pipeline.database.tables import attempts, jobs, owners, spend
+from pipeline.database.tables import api_keys, attempts, jobs, owners, spend
 from pipeline.domain.asset import State
 from pipeline.domain.attempt import Attempt, AttemptChange, NewAttempt
 from pipeline.domain.errors import DayIsSpent, OverBudget
@@ -36,29 +37,42 @@ _BUDGET = (
     .with_for_update(key_share=True)
 )
 _OWNER = select(owners.c.id).where(owners.c.id == bindparam("of")).with_for_update(key_share=True)
+_KEY = (
+    select(api_keys.c.id, api_keys.c.day_budget_cents)
+    .join(jobs, jobs.c.api_key_id == api_keys.c.id)
+    .where(jobs.c.id == bindparam("of"), api_keys.c.day_budget_cents > 0)
+    .with_for_update(key_share=True, of=api_keys)
+)
 _TODAY = func.date_trunc("day", func.clock_timestamp(), "UTC")
 _RESERVED = select(
     func.coalesce(func.sum(case((spend.c.kind == "reserve", spend.c.cents), else_=-spend.c.cents)), 0)
 ).where(spend.c.kind.in_(["reserve", "release"]))
 _OF_JOB = _RESERVED.where(spend.c.job_id == bindparam("of"))
 _OF_DAY = _RESERVED.where(spend.c.owner_id == bindparam("of"), spend.c.at >= _TODAY)
+_OF_KEYS_DAY = _RESERVED.join_from(spend, jobs, jobs.c.id == spend.c.job_id).where(
+    jobs.c.api_key_id == bindparam("of"), spend.c.at >= _TODAY
+)
 _TOMORROW_SECONDS = select(func.extract("epoch", _TODAY + timedelta(days=1) - func.clock_timestamp()))
 
 
 def record_attempt(connection: Connection, asset_id: UUID, new: NewAttempt) -> Attempt:
     """Write the intent and reserve its price; nothing may be sent before this is committed.
 
-    Raises OverBudget when the job's attempts would cost more than it may, DayIsSpent when its owner's of today would;
-    the transaction is then to be undone.
+    Raises OverBudget when the job's attempts would cost more than it may, DayIsSpent when its owner's or its key's of
+    today would; the transaction is then to be undone.
     """
     if new.most_today_cents:
-        # Before the job, always: a step that holds its job's row and waits for the owner's would wait in a ring.
+        # Owner, key, job, always: a step that holds its job's row and waits for another would wait in a ring.
         connection.execute(_OWNER, {"of": new.owner_id})
+    key = connection.execute(_KEY, {"of": new.job_id}).one_or_none()
     values = {name: value for name, value in vars(new).items() if name in attempts.c}
     intent_at = connection.execute(_INTENT, {**values, "asset_id": asset_id, "state": State.SUBMITTING}).scalar_one()
     _book(connection, new.id, "reserve")
     _check_budget(connection, new)
-    _check_day(connection, new)
+    if new.most_today_cents:
+        _check_day(connection, _OF_DAY, new.owner_id, new.most_today_cents)
+    if key:
+        _check_day(connection, _OF_KEYS_DAY, key.id, key.day_budget_cents)
     return Attempt(
         id=new.id,
         number=new.number,
@@ -86,10 +100,8 @@ def _check_budget(connection: Connection, new: NewAttempt) -> None:
         )
 
 
-def _check_day(connection: Connection, new: NewAttempt) -> None:
-    if not new.most_today_cents:
-        return
-    if connection.execute(_OF_DAY, {"of": new.owner_id}).scalar_one() > new.most_today_cents:
+def _check_day(connection: Connection, reserved: Select[Any], of: UUID, most_cents: int) -> None:
+    if connection.execute(reserved, {"of": of}).scalar_one() > most_cents:
         raise DayIsSpent(float(connection.execute(_TOMORROW_SECONDS).scalar_one()))
 
 

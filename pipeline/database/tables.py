@@ -53,6 +53,8 @@ api_keys = Table(
     Column("name", Text, nullable=False),
     Column("prefix", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False, unique=True),
+    # What the jobs that it orders may spend in a day (UTC); 0: any.
+    Column("day_budget_cents", Integer, nullable=False, server_default=_ZERO),
     Column("created_at", _AT, nullable=False, server_default=_NOW),
     Column("revoked_at", _AT),
 )
@@ -62,6 +64,8 @@ jobs = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("owner_id", Uuid, ForeignKey("owners.id"), nullable=False),
+    # The key that ordered it; retries with another are still for this one to pay.
+    Column("api_key_id", Uuid, ForeignKey("api_keys.id")),
     Column("title", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("priority", Text, nullable=False),
@@ -249,6 +253,7 @@ spend = Table(
     Column("cents", Integer, nullable=False),
     Column("at", _AT, nullable=False, server_default=_NOW),
     UniqueConstraint("attempt_id", "kind"),
+    Index("ix_spend_at", "at"),
 )
 
 events = Table(

@@ -9,7 +9,7 @@ DailiesError
 │   ├── PayloadTooLarge          ├── OverBudget               ├── RateLimited
 │   └── ModelRetired
 ├── Unavailable                a part that we need (database, Redis, storage) does not answer
-├── DayIsSpent                 an owner's money for today is spent or reserved
+├── DayIsSpent                 an owner's or a key's money for today is spent or reserved
 ├── BrokenMedia                a file is not the whole, playable thing it should be
 ├── StaleClaim                 a fenced write came too late and changed nothing
 ├── ImpossibleAnswer           our own bug: an answer that can't be said in that state
@@ -167,7 +167,7 @@ class Unavailable(DailiesError):
 
 
 class DayIsSpent(DailiesError):
-    """An owner's money for today (UTC) is spent or reserved; tomorrow there is more."""
+    """An owner's or a key's money for today (UTC) is spent or reserved; tomorrow there is more."""
 
     def __init__(self, wait_seconds: float) -> None:
         super().__init__(f"the money for today is spent; more in {wait_seconds:.0f} s")

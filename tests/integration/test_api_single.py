@@ -1,10 +1,14 @@
 """Orders of one clip on a real Postgres: jobs like any other, and told in a flat form."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from api.single import Standing, Taken
+from pipeline.database.engine import transaction
+from pipeline.database.tables import jobs
 from pipeline.domain.asset import State
 from pipeline.domain.job import JobState
 from tests.web import NOTHING, Web, put, settings, stored, storyboard, submitted, web
@@ -72,3 +76,15 @@ def test_how_a_storyboard_or_somebody_elses_order_stands_is_not_told_there(api: 
     assert api.client(key).get(f"/api/runway/status/{several}").status_code == 404
     assert api.client(api.key("bob")).get(f"/api/runway/status/{one}").status_code == 404
     assert api.client(key).get(f"/api/minimax/video/status?task_id={'nobody'}").status_code == 422
+
+
+@pytest.mark.requirement("R66")
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/jobs", storyboard()), (PATH, BODY), ("/api/canvas/generate-video", BODY)]
+)
+def test_a_job_knows_which_key_ordered_it(api: Web, path: str, body: dict[str, Any]) -> None:
+    api.key("ada")
+    row, key = api.services.store.keys.create(owner="ada", name="intern")
+    assert api.client(key).post(path, json=body).status_code == 202
+    with transaction(api.services.store.engine) as connection:
+        assert connection.execute(select(jobs.c.api_key_id)).scalars().all() == [row.id]

@@ -3,13 +3,18 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
+from pipeline.accept import accept
 from pipeline.domain.answers import Reason
 from pipeline.domain.asset import State
+from pipeline.render import Verdict, step
 from tests import servers
-from tests.builders import World, world
+from tests.builders import MODEL, World, world
+
+NOT_YET = Verdict()
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +79,39 @@ def test_an_owners_money_of_a_day_is_for_all_of_their_jobs_and_the_rest_waits_fo
     assert all(row["failure"] is None for row in waiting)
     here.query("update spend set at = at - interval '1 day'")
     assert frugal.until(waiting[0]["id"])["state"] == State.DONE
+
+
+def ordered_with(here: World, key_id: UUID, scenes: int) -> list[UUID]:
+    """The clips of a job that was ordered with this key."""
+    body = {"model": MODEL, "scenes": [{"description": f"a lighthouse {n}", "duration": 2} for n in range(scenes)]}
+    return here.ids(UUID(accept(here.services, owner_id=here.owner_id, key_id=key_id, body=body)["id"]))
+
+
+@pytest.mark.requirement("R57", "R60", "R66")
+def test_a_keys_money_of_a_day_is_for_the_jobs_that_it_ordered_and_binds_no_other_key(here: World) -> None:
+    keys = here.services.store.keys
+    (capped, _), (free, _) = (keys.create(owner="studio", name=name) for name in ("intern", "boss"))
+    bound = [asset_id for _ in range(2) for asset_id in ordered_with(here, capped.id, 5)]
+    unbound = ordered_with(here, free.id, 5)
+    price_cents = here.row(bound[0])["shot"]["estimate_cents"]
+    keys.limit(capped.id, 4 * price_cents)
+    with ThreadPoolExecutor(15) as workers:
+        list(workers.map(here.step, [*bound, *unbound]))
+    waiting = [row for row in map(here.row, bound) if row["state"] == State.WAITING]
+    assert len(waiting) == 6
+    assert {row["waiting"]["reason"] for row in waiting} == {Reason.BUDGET}
+    assert State.WAITING not in {here.state(asset_id) for asset_id in unbound}
+    assert all(0 < row["waiting"]["about_seconds"] <= 86_400 for row in waiting)
+    here.query("update spend set at = at - interval '1 day'")
+    assert here.until(waiting[0]["id"])["state"] == State.DONE
+
+
+@pytest.mark.requirement("R57", "R66")
+def test_who_waits_for_a_keys_money_is_looked_at_again_when_the_key_may_spend_more(here: World) -> None:
+    key, _ = here.services.store.keys.create(owner="studio", name="intern", day_budget_cents=1)
+    [asset_id] = ordered_with(here, key.id, 1)
+    here.step(asset_id)
+    assert here.row(asset_id)["waiting"]["reason"] == Reason.BUDGET
+    assert here.services.store.keys.limit(key.id, 0)
+    assert step(here.services, asset_id) != NOT_YET
+    assert here.until(asset_id)["state"] == State.DONE

@@ -93,6 +93,45 @@ def test_a_weight_that_can_not_be_is_refused(
     assert complaint in capsys.readouterr().err
 
 
+@pytest.mark.requirement("R66")
+@pytest.mark.usefixtures("here")
+def test_a_key_may_spend_so_much_a_day_and_later_more_or_any(type_in: Type, capsys: pytest.CaptureFixture[str]) -> None:
+    def may_spend() -> int:
+        assert type_in("keys", "list", "--json") == 0
+        [key] = json.loads(capsys.readouterr().out)["keys"]
+        return int(key["day_budget_cents"])
+
+    capped = ("--owner", "ada", "--name", "intern", "--day-budget-cents", "500")
+    assert type_in("keys", "create", *capped, "--json") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["day_budget_cents"], may_spend()) == (500, 500)
+    assert type_in("keys", "list") == 0
+    assert "CENTS A DAY" in capsys.readouterr().out
+    assert type_in("keys", "budget", made["id"], "900") == 0
+    assert "900 cents" in capsys.readouterr().out
+    assert may_spend() == 900
+    assert type_in("keys", "budget", made["id"], "0") == 0
+    assert "any amount" in capsys.readouterr().out
+    assert may_spend() == 0
+
+
+@pytest.mark.requirement("R66")
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (("create", "--owner", "ada", "--name", "intern", "--day-budget-cents", "-1"), 2, "should be greater"),
+        (("budget", "00000000-0000-4000-8000-000000000001", "5"), 3, "no living key with that id"),
+        (("budget", "00000000-0000-4000-8000-000000000001", "much"), 2, "valid integer"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_a_keys_limit_that_can_not_be_is_refused(
+    type_in: Type, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, complaint: str
+) -> None:
+    assert type_in("keys", *words) == code
+    assert complaint in capsys.readouterr().err
+
+
 def test_migrate_makes_the_tables_that_keys_need(
     postgres: servers.Postgres, type_in: Type, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Rows are locked in one order, an owner before a job before the clips that ended, so that nobody waits in a ring."""
+"""Rows are locked in one order, owner, key, job, then the clips that ended, so that nobody waits in a ring."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -69,6 +69,28 @@ def test_who_waits_for_the_owners_money_holds_up_nobody_of_the_job(here: World) 
     [asset_id] = here.ids(job_id)
     with kept_waiting(here, lambda: here.step(asset_id), "owners", here.owner_id):
         assert is_free(here, "jobs", job_id)
+    assert here.until(asset_id)["state"] == State.DONE
+
+
+@pytest.mark.requirement("R57", "R66")
+def test_who_waits_for_the_keys_money_holds_up_nobody_of_the_job(here: World) -> None:
+    key, _ = here.services.store.keys.create(owner="studio", name="intern", day_budget_cents=1_000)
+    job_id = here.job(budget_cents=1_000)
+    here.query("update jobs set api_key_id = :key_id where id = :id", key_id=key.id, id=job_id)
+    [asset_id] = here.ids(job_id)
+    with kept_waiting(here, lambda: here.step(asset_id), "api_keys", key.id):
+        assert is_free(here, "jobs", job_id)
+    assert here.until(asset_id)["state"] == State.DONE
+
+
+@pytest.mark.requirement("R57", "R66")
+def test_who_waits_for_the_owners_money_holds_up_nobody_of_the_key(here: World) -> None:
+    key, _ = here.services.store.keys.create(owner="studio", name="intern", day_budget_cents=1_000)
+    job_id = here.job()
+    here.query("update jobs set api_key_id = :key_id where id = :id", key_id=key.id, id=job_id)
+    [asset_id] = here.ids(job_id)
+    with kept_waiting(here, lambda: here.step(asset_id), "owners", here.owner_id):
+        assert is_free(here, "api_keys", key.id)
     assert here.until(asset_id)["state"] == State.DONE
 
 
