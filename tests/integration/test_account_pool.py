@@ -195,3 +195,21 @@ def test_an_account_that_was_paid_for_meanwhile_is_used_again(studio: Studio) ->
     assert 0 < studio.world.services.redis.pttl(passed_over) <= 60_000
     studio.world.services.redis.delete(passed_over)
     assert studio.step(studio.clips(4, "[[sim: stall]]")) == [State.RENDERING] * 4
+
+
+@pytest.mark.requirement("R58")
+@pytest.mark.parametrize(("refusals", "provider"), [(1, "replicate"), (2, "fal")])
+def test_a_clip_goes_to_another_provider_only_when_no_account_of_its_own_can_pay(
+    database_url: str,
+    valkey_url: str,
+    s3: servers.ObjectStore,
+    running: servers.Simulator,
+    refusals: int,
+    provider: str,
+) -> None:
+    fal = {"fal_key": "r8_main", "fal_base_url": f"{running.url}/fal"}
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running, **TOKENS, **fal) as here:
+        here.arm(f"create=402 times={refusals}", model="google/veo-3-fast")
+        scene = {"description": "a lighthouse", "duration": 4}
+        [clip] = here.render(here.order([scene], allow_fallback=True, model="replicate/veo-3-fast"))
+        assert (clip.state, clip.provider) == (State.DONE, provider)

@@ -287,7 +287,7 @@ def test_resuming_what_is_under_way_is_a_nudge_and_what_is_complete_a_refusal(he
     job_id = here.job(3)
     here.end(here.ids(job_id)[0], DONE)
     steer.resume(here.services, here.owner_id, job_id)
-    assert here.carrier.published == here.ids(job_id)[1:]
+    assert sorted(here.carrier.published) == sorted(here.ids(job_id)[1:])
     assert here.query("select distinct round from assets") == [{"round": 1}]
     with pytest.raises(NotInThatState, match="nothing is left"):
         steer.resume(here.services, here.owner_id, ended(here, DONE, DONE))
