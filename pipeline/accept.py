@@ -16,7 +16,7 @@ from pipeline.domain.errors import FieldError
 from pipeline.domain.hosts import is_inner
 from pipeline.domain.job import JobState
 from pipeline.domain.material import Material, by_ours, material_of
-from pipeline.domain.order import Plan, plan
+from pipeline.domain.order import Plan, endings, plan
 from pipeline.domain.pictures import CONTEXT, after_words
 from pipeline.domain.shot import Ids, Shot, as_kept, needed, taken
 from pipeline.domain.spec import JobSpec, parse_job, refused, shortened
@@ -82,7 +82,8 @@ def _planned(services: Services, body: Any) -> tuple[JobSpec, Plan]:
     planned = plan(spec, services.catalogue, duration_buffer=buffer, describer=services.describer)
     for provider in {services.catalogue.model(shot.model).provider for shot in (*planned.shots, *planned.parts)}:
         services.require_account(provider)
-    return spec, replace(planned, warnings=(*planned.warnings, *_out_of_reach(services, spec, planned)))
+    ends = endings(planned, services.catalogue, services.now().date())
+    return spec, replace(planned, warnings=(*ends, *planned.warnings, *_out_of_reach(services, spec, planned)))
 
 
 def _check_links(spec: JobSpec) -> None:

@@ -51,7 +51,8 @@ def order(
         spec = parse_job(wanted.body)
         _check_mode(wish, spec)
         buffer = services.settings.video_generator_duration_buffer
-        search = Search(spec=spec, duration_buffer=buffer, wanted=wish.fits, most_cents=spec.budget_cents)
+        today, most = services.now().date(), spec.budget_cents
+        search = Search(spec=spec, duration_buffer=buffer, today=today, wanted=wish.fits, most_cents=most)
         choice = choose(search, services.catalogue, standings(services))
         if choice.picked is None:
             raise _nobody(choice)
@@ -104,6 +105,9 @@ def _nobody(choice: Choice) -> Refusal | Unavailable:
     if away := by_why.get(Why.NOT_CONFIGURED):
         return Unavailable(f"whoever can make this has no key here: {', '.join(each.model for each in away[:5])}")
     unfit = [each.refusal for each in by_why.get(Why.UNFIT, []) if each.refusal]
+    if not unfit and (over := by_why.get(Why.WITHDRAWN)):
+        message = f"{over[0].model} can't be picked: {over[0].message}; take another, or name it in a job"
+        return refused([FieldError(field="model", value=over[0].model, message=message)])
     if not unfit:
         return refused([FieldError(field="model", message="the provider and the model that are asked for do not meet")])
     nearest = min(unfit, key=lambda refusal: len(refusal.errors))

@@ -86,6 +86,7 @@ def _equivalent(services: Services, hold: Hold, job: JobRow) -> Choice:
     search = Search(
         spec=_spec(job, hold, clips),
         index=hold.index,
+        today=services.now().date(),
         duration_buffer=services.settings.video_generator_duration_buffer,
         wanted=elsewhere,
         most_cents=_most_cents(services, job, price_cents),

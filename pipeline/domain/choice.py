@@ -10,6 +10,7 @@ one model stands in for another, the same model elsewhere goes first, and then w
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
 from pipeline.domain.catalogue import Catalogue
@@ -28,6 +29,7 @@ class Why(StrEnum):
     """Why a model was passed over, in the words of the API."""
 
     NOT_ASKED_FOR = "not_asked_for"  #: the order names another model or provider
+    WITHDRAWN = "withdrawn"  #: the day has come on which its provider was to withdraw it
     UNFIT = "unfit"  #: it can't do what is asked
     NOT_CONFIGURED = "not_configured"  #: its provider has no key here
     OVER_BUDGET = "over_budget"
@@ -131,6 +133,7 @@ class Search:
 
     spec: JobSpec
     duration_buffer: float
+    today: date
     index: int = 0
     wanted: Callable[[Model], bool] = lambda _: True
     most_cents: int | None = None
@@ -155,6 +158,8 @@ def _offered(
     """What a model could do, or the first thing for which it can't be taken."""
     if not search.wanted(model):
         return PassedOver(model=model.key, why=Why.NOT_ASKED_FOR, message="the order asks for another")
+    if model.ended(search.today):
+        return PassedOver(model=model.key, why=Why.WITHDRAWN, message=f"it was to end on {model.sunset}")
     shot, problems = plan_clip(
         _asked_of(search, model), search.index, catalogue, duration_buffer=search.duration_buffer
     )

@@ -78,6 +78,10 @@ class Model(Row):
         """Whether a scene can name it: it makes clips, and the provider still runs it."""
         return self.retired is None and self.kind == "video"
 
+    def ended(self, today: date) -> bool:
+        """Whether the day has come on which its provider was to withdraw it, though nobody took it out here."""
+        return self.sunset is not None and self.sunset <= today
+
     def aspect_ratios(self, mode: Mode | None = None) -> tuple[str, ...]:
         """The ratios that a scene can have in this mode, or in any."""
         if mode in self.only and self.only[mode].aspect_ratios:

@@ -6,6 +6,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 from pipeline.domain.catalogue import Catalogue
@@ -161,6 +162,16 @@ def _shot(spec: JobSpec, index: int, scene: SceneSpec, model: Model, buffer: flo
     )
 
 
+def endings(planned: Plan, catalogue: Catalogue, today: date) -> Iterator[str]:
+    """Which models of a plan are to be withdrawn by their providers; louder from the day that was told."""
+    for model in _models((*planned.shots, *planned.parts), catalogue):
+        instead = f"; take {model.successor} instead" if model.successor else ""
+        if model.ended(today):
+            yield f"{model.key} was to end on {model.sunset}: its provider may refuse or lose the order{instead}"
+        elif model.sunset:
+            yield f"the end of {model.key} is announced for {model.sunset}{instead}"
+
+
 def _check_budget(spec: JobSpec, estimate_cents: int) -> None:
     if spec.budget_cents is None or estimate_cents <= spec.budget_cents:
         return
@@ -186,9 +197,6 @@ def _warnings(shots: Sequence[Shot], catalogue: Catalogue) -> Iterator[str]:
             yield f"a clip of {key} is as long as the video that is given, and is paid by that; duration is a guess"
         if not model.prompt_field:
             yield f"{key} takes no prompt; descriptions are not sent"
-        if model.sunset:
-            instead = f"; take {model.successor} instead" if model.successor else ""
-            yield f"the end of {key} is announced for {model.sunset.isoformat()}{instead}"
         if not model.price.verified:
             day = model.price.checked.isoformat()
             yield f"the price of {key} is an estimate of {day}, not confirmed by {model.provider}"

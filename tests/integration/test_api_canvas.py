@@ -53,6 +53,15 @@ def test_an_order_without_a_model_is_a_job_and_says_who_makes_it_and_why(api: We
     assert reason(told, "replicate/kling-lip-sync") == Why.UNFIT
 
 
+@pytest.mark.requirement("R22", "R42")
+def test_a_model_whose_announced_end_has_come_is_never_picked_and_sold_only_by_its_name(api: Web) -> None:
+    over = [row.key for row in api.services.catalogue.models.values() if row.ended(api.services.now().date())]
+    assert "fal/sora-2" in over
+    assert {reason(ordered(api), model) for model in over} == {Why.WITHDRAWN}
+    refused = ordered(api, model="fal/sora-2", status=422)
+    assert (refused["errors"][0]["field"], "2026-09-30" in refused["detail"]) == ("model", True)
+
+
 @pytest.mark.requirement("R22")
 def test_a_model_that_fails_is_passed_over_until_there_is_no_other(api: Web) -> None:
     first = ordered(api, image_url=PICTURE, provider="replicate")["choice"]["model"]

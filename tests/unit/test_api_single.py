@@ -1,6 +1,7 @@
 """A route for each path of old, and every way of writing an order that older clients have."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,18 @@ def test_a_model_that_is_to_go_says_when_and_what_to_take_then(changed: Web) -> 
     assert (told["sunset"], told["successor"]) == ("2026-12-24", "replicate/seedance-1-pro-fast")
     assert any("2026-12-24" in warning for warning in told["warnings"])
     assert "Sunset" not in changed.client(KEY).post("/api/replicate/kling-t2v/submit?dry_run=true", json=body).headers
+
+
+@pytest.mark.requirement("R21", "R42")
+@pytest.mark.parametrize(("days", "words"), [(1, "is announced for"), (0, "was to end on"), (-60, "was to end on")])
+def test_the_warning_is_louder_from_the_day_on_which_a_model_was_to_go(tmp_path: Path, days: int, words: str) -> None:
+    text, day = (SHIPPED / "replicate.toml").read_text(), datetime.now(UTC).date() + timedelta(days=days)
+    ends = f'slug = "seedance-1-pro"\nsunset = {day}\nsuccessor = "replicate/seedance-1-pro-fast"\n'
+    (tmp_path / "replicate.toml").write_text(text.replace('slug = "seedance-1-pro"\n', ends))
+    with web(settings(catalogue_dir=str(tmp_path)), change=KnownKeys({KEY: "ada"}).know) as running:
+        answer = running.client(KEY).post("/api/replicate/seedance-t2v/submit?dry_run=true", json={"prompt": "A"})
+    [told] = [each for each in answer.get_json()["warnings"] if str(day) in each]
+    assert (answer.status_code, words in told, "seedance-1-pro-fast" in told) == (200, True, True)
 
 
 @pytest.mark.requirement("R21", "R42")

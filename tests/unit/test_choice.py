@@ -1,5 +1,6 @@
 """Who makes a clip when that is left to us: a table of what is asked, how providers stand, and who is taken."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -54,6 +55,7 @@ CATALOGUE = load(
         + row("secondhand", 4, more="verified = false")
         + row("gone", 1, more="retired = 2026-01-01")
         + row("leaving", 4, more="sunset = 2026-12-24")
+        + row("left", 1, more="sunset = 2026-11-21")
         + row("twin", 10),
         "zenith.toml": ACCOUNT.format("zenith", "ZENITH")
         + row("long", 9, longest=20)
@@ -68,7 +70,8 @@ PICTURE = "https://pictures.example/a.png"
 def chosen(scene: dict[str, Any] | None = None, standings: dict[str, Standing] | None = None, **job: Any) -> Choice:
     search = {name: job.pop(name) for name in ("wanted", "most_cents", "like") if name in job}
     spec = parse_job({"scenes": [{"description": "A lighthouse", **(scene or {})}], **job})
-    return choose(Search(spec=spec, duration_buffer=1.0, **search), CATALOGUE, WELL if standings is None else standings)
+    wanted = Search(spec=spec, duration_buffer=1.0, today=date(2026, 11, 21), **search)
+    return choose(wanted, CATALOGUE, WELL if standings is None else standings)
 
 
 def taken(choice: Choice) -> str | None:
@@ -102,6 +105,8 @@ FAILING = Standing(failing=frozenset({"acme/cheap", "acme/wide", "acme/twin"}))
         ({}, {}, {}, None),
         ({}, {"most_cents": 20}, {"acme": Standing()}, "acme/leaving"),
         ({}, {"most_cents": 1}, WELL, None),
+        ({}, {"wanted": lambda model: model.slug == "left"}, WELL, None),
+        ({}, {"wanted": lambda model: model.slug == "leaving"}, WELL, "acme/leaving"),
         ({}, {"wanted": lambda model: model.provider == "acme"}, WELL, "acme/cheap"),
     ],
 )
@@ -119,6 +124,8 @@ def test_whoever_can_make_it_soonest_and_cheapest_is_taken(
         ({}, {}, WELL, "acme/cheap", Why.SLOWER),
         ({}, {}, WELL, "acme/secondhand", Why.UNSURE),
         ({}, {}, WELL, "acme/leaving", Why.UNSURE),
+        ({}, {}, WELL, "acme/left", Why.WITHDRAWN),
+        ({"duration": 15}, {}, WELL, "acme/left", Why.WITHDRAWN),
         ({}, {}, WELL, "acme/pictured", Why.UNFIT),
         ({"duration": 15}, {}, WELL, "acme/cheap", Why.UNFIT),
         ({}, {}, {"acme": Standing()}, "zenith/quick", Why.NOT_CONFIGURED),
