@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 servers.scrub()
 
 TEMPLATE = "migrated"
+QUICK = {"SIMULATOR_RENDER_SECONDS": "0.2", "SIMULATOR_FRAME_HEIGHT": "90", "SIMULATOR_FSYNC": "0"}
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +74,20 @@ def simulator() -> Iterator[servers.Simulator]:
     """A provider simulator that runs ten times as fast as the world."""
     with servers.simulator(SIMULATOR_SPEED="10") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[servers.Simulator]:
+    """A quick simulator for tests that empty it before they use it; clips of one shape show one picture."""
+    with servers.simulator(**QUICK, SIMULATOR_RENDER="shared") as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def painting() -> Iterator[servers.Simulator]:
+    """The same for tests that tell clips from each other by what they show."""
+    with servers.simulator(**QUICK) as simulator:
+        yield simulator
 
 
 @pytest.fixture(scope="session")

@@ -18,25 +18,19 @@ from tests.integration.simulator_process import Letter, Mailbox, eventually
 VIDEO, PICTURES = "bfl/flux-3-video", "bfl/flux-2-pro"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.2", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
-def told(running: servers.Simulator, **more: str) -> dict[str, str]:
-    return {"bfl_api_key": running.token, "bfl_base_url": f"{running.url}/bfl", **more}
+def told(painting: servers.Simulator, **more: str) -> dict[str, str]:
+    return {"bfl_api_key": painting.token, "bfl_base_url": f"{painting.url}/bfl", **more}
 
 
 @pytest.fixture
-def emptied(running: servers.Simulator) -> servers.Simulator:
-    requests.post(f"{running.url}/_sim/reset", timeout=5).raise_for_status()
-    return running
+def emptied(painting: servers.Simulator) -> servers.Simulator:
+    requests.post(f"{painting.url}/_sim/reset", timeout=5).raise_for_status()
+    return painting
 
 
 @pytest.fixture
-def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator) -> Iterator[World]:
-    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running, **told(running)) as built:
+def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, painting: servers.Simulator) -> Iterator[World]:
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=painting, **told(painting)) as built:
         yield built
 
 
@@ -49,11 +43,11 @@ def mailbox() -> Iterator[Mailbox]:
 
 @pytest.fixture
 def reached(
-    database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator, mailbox: Mailbox
+    database_url: str, valkey_url: str, s3: servers.ObjectStore, painting: servers.Simulator, mailbox: Mailbox
 ) -> Iterator[World]:
     """A world that the provider can call, though its letters wait in a box."""
-    more = told(running, public_url=mailbox.url)
-    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running, **more) as built:
+    more = told(painting, public_url=mailbox.url)
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=painting, **more) as built:
         yield built
 
 

@@ -28,12 +28,6 @@ MODEL = "fal/seedance-1-pro-fast"
 ENDPOINT = "fal-ai/bytedance/seedance/v1/pro/fast/text-to-video"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.2", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
 def simulator(running: servers.Simulator) -> servers.Simulator:
     control(running, "reset", {})

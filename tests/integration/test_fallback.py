@@ -23,12 +23,6 @@ MODEL = "replicate/veo-3-fast"
 ELSEWHERE = "fal/veo-3-fast"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.1", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
 def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator) -> Iterator[World]:
     fal = {"fal_key": running.token, "fal_base_url": f"{running.url}/fal"}

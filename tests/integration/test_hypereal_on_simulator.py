@@ -27,12 +27,6 @@ from tests.processes import ROOT
 MODEL = "hypereal/kling-3-std"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.3", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 def told(running: servers.Simulator) -> dict[str, str]:
     return {name.lower(): value for name, value in running.environment.items() if name.startswith("HYPEREAL_")}
 

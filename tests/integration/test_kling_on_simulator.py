@@ -169,16 +169,10 @@ def test_tasks_of_both_families_are_told_of_by_one_request(provider: SimulatorPr
 # ── the whole way ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.2", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
-def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator) -> Iterator[World]:
-    own = {name.lower(): value for name, value in running.environment.items() if name.startswith(("KLING", "KLINGAI"))}
-    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running, **own) as built:
+def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, painting: servers.Simulator) -> Iterator[World]:
+    own = {name.lower(): value for name, value in painting.environment.items() if name.startswith(("KLING", "KLINGAI"))}
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=painting, **own) as built:
         yield built
 
 
@@ -213,10 +207,10 @@ def test_an_empty_account_fails_the_clip_and_pauses_nobody(here: World) -> None:
     assert here.services.limiter.ask(here.services.pool("kling"), "kling") is None
 
 
-def test_the_simulator_signs_with_the_key_that_the_customer_was_told(running: servers.Simulator) -> None:
-    secret = running.environment["KLING_WEBHOOK_SECRET"]
+def test_the_simulator_signs_with_the_key_that_the_customer_was_told(painting: servers.Simulator) -> None:
+    secret = painting.environment["KLING_WEBHOOK_SECRET"]
     assert base64.b64decode(secret.removeprefix("whsec_"))
-    assert requests.get(f"{running.url}/kling/tasks", timeout=5).json()["code"] == 1000
+    assert requests.get(f"{painting.url}/kling/tasks", timeout=5).json()["code"] == 1000
 
 
 def test_a_clip_fetched_from_a_picture_model_is_a_picture(provider: SimulatorProcess, tmp_path: Path) -> None:

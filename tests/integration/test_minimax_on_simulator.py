@@ -36,12 +36,6 @@ HAILUO, H3 = "minimax/hailuo-2.3", "minimax/h3"
 NOBODY = "http://127.0.0.1:1"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.2", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
 def simulator(running: servers.Simulator) -> servers.Simulator:
     requests.post(f"{running.url}/_sim/reset", timeout=5).raise_for_status()

@@ -20,12 +20,6 @@ OTHER_MODEL = "replicate/wan-2.5-t2v"
 BREAKER = "dailies:limit:{replicate}:breaker:replicate:"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.1", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
 def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator) -> Iterator[World]:
     settings = {"replicate_max_in_flight": 8, "settle_absent_after_seconds": 0.01}

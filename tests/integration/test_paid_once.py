@@ -19,12 +19,6 @@ from tests.builders import NOWHERE, Killed, World, killed, world
 DIES = pytest.mark.requirement("R50", "R55")
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.2", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
 def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator) -> Iterator[World]:
     """A world that believes in absence at once: the simulator's list does not lag."""

@@ -28,12 +28,6 @@ HEADINGS = ("CHARACTER APPEARANCE: ", "PRODUCT FEATURES: ", "COLOR PALETTE: ", "
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.1", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
-@pytest.fixture(scope="module")
 def jpeg(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("pictures") / "a.jpg"
     source = ["-f", "lavfi", "-i", "testsrc2=s=320x320", "-frames:v", "1"]
@@ -48,8 +42,8 @@ def web() -> Iterator[Pictures]:
 
 
 @pytest.fixture
-def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator) -> Iterator[World]:
-    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running, links_to_loopback=True) as built:
+def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, painting: servers.Simulator) -> Iterator[World]:
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=painting, links_to_loopback=True) as built:
         yield built
 
 
@@ -156,11 +150,11 @@ def test_loopback_is_as_private_as_any_unless_the_operator_says_otherwise(
     database_url: str,
     valkey_url: str,
     s3: servers.ObjectStore,
-    running: servers.Simulator,
+    painting: servers.Simulator,
     web: Pictures,
     jpeg: bytes,
 ) -> None:
-    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running) as strict:
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=painting) as strict:
         for link in (*INNER, web.put("a.jpg", jpeg), "http://localhost/a.jpg", "http://minio:9000/a.jpg"):
             with pytest.raises(
                 ValidationFailed, match=r"scenes\.0\.image_url: this leads to a machine or a net of its own"
@@ -271,12 +265,12 @@ def test_a_model_that_takes_over_gets_our_link_too(
     database_url: str,
     valkey_url: str,
     s3: servers.ObjectStore,
-    running: servers.Simulator,
+    painting: servers.Simulator,
     web: Pictures,
     jpeg: bytes,
 ) -> None:
-    own: dict[str, Any] = {"fal_key": running.token, "fal_base_url": f"{running.url}/fal", "links_to_loopback": True}
-    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running, **own) as both:
+    own: dict[str, Any] = {"fal_key": painting.token, "fal_base_url": f"{painting.url}/fal", "links_to_loopback": True}
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=painting, **own) as both:
         both.arm("create=402", model="kwaivgi/kling-v2.1")
         wanted = {"model": "replicate/kling-v2.1", "allow_fallback": True}
         job_id = both.order([scene(duration=5, image_url=web.put("a.jpg", jpeg))], **wanted)

@@ -107,12 +107,6 @@ CASES = (
 )
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.2", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
 def simulator(running: servers.Simulator) -> servers.Simulator:
     requests.post(f"{running.url}/_sim/reset", timeout=5).raise_for_status()
@@ -311,16 +305,21 @@ def test_a_failure_says_whether_another_attempt_can_cure_it(
 @pytest.mark.parametrize("provider", sorted({case.provider for case in CASES}))
 def test_every_way_to_order_is_taken_at_the_price_that_we_say(provider: str, simulator: servers.Simulator) -> None:
     adapter, wrong = adapter_of(provider, simulator.environment), []
+    account = CATALOGUE.accounts[provider]
+    at_once = min(account.max_in_flight, *(family.requests for family in account.families.values()), 100)
     for row in CATALOGUE.find(provider=provider):
         # A picture or a voice may come with the answer itself: that is lost here, and nothing needs to be made.
         fault, taken = ("stall", Accepted) if row.kind == "video" else ("stall create=500-after", Unknown)
-        for shot in ways_to_order(row):
+        shots = list(ways_to_order(row))
+        for first in range(0, len(shots), at_once):
+            some = shots[first : first + at_once]
             requests.post(f"{simulator.url}/_sim/reset", timeout=5).raise_for_status()
             arm(simulator, fault)
-            answer = adapter.submit(order_of(row, shot))
+            answers = [adapter.submit(order_of(row, shot)) for shot in some]
             charged = [ceil(line["price_cents"] - 1e-6) for line in sold(simulator)]
-            if not isinstance(answer, taken) or charged != [shot.estimate_cents]:
-                wrong.append((shot, answer, charged))
+            untaken = [answer for answer in answers if not isinstance(answer, taken)]
+            if untaken or charged != [shot.estimate_cents for shot in some]:
+                wrong.append((some, untaken, charged))
     assert wrong == []
 
 

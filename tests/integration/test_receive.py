@@ -23,12 +23,6 @@ from tests.integration.simulator_process import Letter, Mailbox
 from tests.told import operator_says
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.2", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
     """Where the provider's webhooks arrive; a test hands them on when it is their time."""

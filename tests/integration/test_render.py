@@ -17,12 +17,6 @@ from tests.builders import NOWHERE, Killed, World, killed, world
 from tests.processes import eventually
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.2", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
 def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator) -> Iterator[World]:
     with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running) as built:

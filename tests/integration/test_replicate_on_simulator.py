@@ -26,12 +26,6 @@ MODEL = "bytedance/seedance-1-pro-fast"
 MAX_BYTES = 50_000_000
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.2", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
 def simulator(running: servers.Simulator) -> servers.Simulator:
     requests.post(f"{running.url}/_sim/reset", timeout=5).raise_for_status()

@@ -18,12 +18,6 @@ from tests.builders import World, world
 MODEL = "runway/gen4.5"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.2", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
 def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator) -> Iterator[World]:
     told = {

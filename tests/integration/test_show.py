@@ -16,15 +16,9 @@ from tests.builders import World, owner, world
 DONE, FAILED, CANCELLED = State.DONE, State.FAILED, State.CANCELLED
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.1", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
-def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, running: servers.Simulator) -> Iterator[World]:
-    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=running) as built:
+def here(database_url: str, valkey_url: str, s3: servers.ObjectStore, painting: servers.Simulator) -> Iterator[World]:
+    with world(database_url, valkey_url=valkey_url, s3=s3, simulator=painting) as built:
         yield built
 
 

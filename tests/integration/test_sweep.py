@@ -23,12 +23,6 @@ NOTHING = Findings(started=0, waked=0, finished=0, films=0, thumbnails=0, told=0
 SLOTS_KEY = "dailies:limit:{replicate}:slots:replicate"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[servers.Simulator]:
-    with servers.simulator(SIMULATOR_RENDER_SECONDS="0.2", SIMULATOR_FRAME_HEIGHT="90") as simulator:
-        yield simulator
-
-
 @pytest.fixture
 def here(database_url: str, valkey_url: str, running: servers.Simulator) -> Iterator[World]:
     with world(database_url, valkey_url=valkey_url, simulator=running) as built:
