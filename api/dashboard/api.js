@@ -54,6 +54,7 @@ export const jobs = {
   price: (body) => call("POST", "/v1/jobs?dry_run=true", body),
   submit: (body, key) => call("POST", "/v1/jobs", body, { "Idempotency-Key": key }),
   cancel: (id) => call("POST", `${jobPath(id)}/cancel`),
+  retryStale: (id) => call("POST", `${jobPath(id)}/retry-stale`),
   resume: (id) => call("POST", `${jobPath(id)}/resume`),
   choose: (id, index, attempt_id) => call("POST", `${jobPath(id)}/clips/${index}/choose`, { attempt_id }),
   retry: (id, index, changes) => call("POST", `${jobPath(id)}/clips/${index}/retry`, changes),

@@ -6,7 +6,7 @@ import { complain } from "./notices.js";
 import { Picture } from "./picture.js";
 import { Confirm } from "./sheet.js";
 import { html, useState } from "./view.js";
-import { clock, jobIsOver, jobTone, jobWords, money, plural, tone } from "./words.js";
+import { clock, jobIsOver, jobTone, jobWords, money, plural, titleOf, tone } from "./words.js";
 
 const MOST_SLICES = 24;
 const MOST_SEGMENTS = 80;
@@ -71,7 +71,7 @@ const cancelWords = (count) => {
   return `${running}${waiting}${kept}`;
 };
 
-function Actions({ job, count, store }) {
+function Actions({ job, clips, count, store }) {
   const [asking, ask] = useState(false);
   const [busy, setBusy] = useState(false);
   const run = (action) => {
@@ -80,10 +80,12 @@ function Actions({ job, count, store }) {
   };
   const missing = count.failed + count.cancelled;
   const over = jobIsOver(job);
+  const stale = clips.filter((clip) => clip.stale).length;
   return html`
     <p class="actions">
       ${!over && html`<button disabled=${busy} onClick=${() => ask(true)}>Cancel the job</button>`}
       ${over && missing > 0 && html`<button class="primary" disabled=${busy} onClick=${() => run(store.resume)}>Resume ${plural(missing, "clip")}</button>`}
+      ${over && stale > 0 && html`<button disabled=${busy} onClick=${() => run(store.retryStale)}>Bring ${plural(stale, "clip")} up to date</button>`}
       ${job.film?.url && html`<a class="button" href=${job.film.url} download><${Icon} name="save" />Download the film</a>`}
       ${asking && html`<${Confirm} title="Cancel this job?" yes="Cancel the job" no="Keep it going"
         act=${() => run(store.cancel)} close=${() => ask(false)}>${cancelWords(count)}<//>`}
@@ -102,12 +104,12 @@ export function JobHead({ store }) {
     <section class="head" aria-label="The job">
       <${Film} job=${job} clips=${clips} refresh=${() => store.renew()} />
       <div class="head-words">
-        <h1>${job.title || "Untitled"}</h1>
+        <h1>${titleOf(job, clips)}</h1>
         <p class=${`state-line tone-${state}`}><${Icon} name=${state} />${jobWords(job)} <span class="figure-inline">${far}</span></p>
         <${Total} job=${job} clips=${clips} shown=${shown} whole=${whole} />
         <${Figures} job=${job} state=${store.state} count=${count} now=${now} />
         ${(job.warnings || []).map((warning) => html`<p class="small muted">${warning}</p>`)}
-        <${Actions} job=${job} count=${count} store=${store} />
+        <${Actions} job=${job} clips=${clips} count=${count} store=${store} />
       </div>
     </section>`;
 }

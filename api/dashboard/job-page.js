@@ -13,7 +13,7 @@ import { speak } from "./speak.js";
 import { useTab } from "./tab.js";
 import { Timeline } from "./timeline.js";
 import { html, useEffect, useRef, useState } from "./view.js";
-import { clipLine, jobIsOver, jobTone, jobWords, spoken } from "./words.js";
+import { clipLine, jobIsOver, jobTone, jobWords, spoken, titleOf } from "./words.js";
 
 const focusedClip = () => document.activeElement?.closest("[data-clip]");
 
@@ -37,7 +37,7 @@ function useSpeech({ job, clips }) {
   useEffect(() => {
     const states = clips.map((clip) => clip.status);
     if (last.current) clips.forEach((clip, i) => states[i] !== last.current.states[i] && speak(spoken(clip)));
-    if (last.current && job.state !== last.current.job) speak(`${job.title}: ${jobWords(job)}`);
+    if (last.current && job.state !== last.current.job) speak(`${titleOf(job, clips)}: ${jobWords(job)}`);
     if (job) last.current = { states, job: job.state };
   }, [job, clips]);
 }
@@ -46,7 +46,7 @@ function tabTitle(job, clips) {
   if (!job) return "Dailies";
   const count = counts(clips);
   const mark = { done: "✓ ", you: "! ", failed: "✗ " }[jobTone(job)] || "";
-  return `${mark}${jobIsOver(job) && job.state === "complete" ? "" : `${count.complete}/${count.total} · `}${job.title || "Untitled"}`;
+  return `${mark}${jobIsOver(job) && job.state === "complete" ? "" : `${count.complete}/${count.total} · `}${titleOf(job, clips)}`;
 }
 
 const Skeleton = () => html`

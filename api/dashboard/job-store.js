@@ -108,6 +108,7 @@ class JobStore {
   retry = (index, changes = {}) => this.take(api.jobs.retry(this.id, index, changes));
   choose = (index, attempt) => this.take(api.jobs.choose(this.id, index, attempt));
   cancel = () => this.take(api.jobs.cancel(this.id));
+  retryStale = () => this.take(api.jobs.retryStale(this.id));
   resume = () => this.take(api.jobs.resume(this.id));
 
   set(state) {

@@ -43,6 +43,8 @@ export function withoutLinks(state, index) {
 
 function glideOf(old, clip, usualSeconds, now) {
   const again = old && isOver(old) && !isOver(clip);
+  // A page that is loaded midway goes on from the last news, not from its own beginning.
+  if (!old && isMoving(clip)) return glide.still(clip.progress, Math.min(now, Date.parse(clip.updated_at) || now));
   if (!old || again || isOver(clip)) return glide.still(clip.progress, now);
   const usual = usualSeconds(clip.model);
   // A clip that waits does not glide: its bar stands where it was until it moves again.

@@ -74,12 +74,10 @@ function useFirstClips(job, seen) {
   return clips;
 }
 
-function Strip({ job }) {
-  const [ref, seen] = useSeen();
-  const clips = useFirstClips(job, seen);
+function Strip({ job, clips, box }) {
   const cells = Array.from({ length: Math.min(STRIP, job.clips.total) }, (_, i) => clips[i]);
   const picture = (clip) => clip?.thumbnail_url && html`<img src=${clip.thumbnail_url} alt="" loading="lazy" />`;
-  return html`<span class="strip" ref=${ref} aria-hidden="true">
+  return html`<span class="strip" ref=${box} aria-hidden="true">
     ${cells.map((clip) => html`<span class=${`tone-${clip ? words.tone(clip) : "waiting"}`}>${picture(clip)}</span>`)}</span>`;
 }
 
@@ -88,10 +86,12 @@ const took = (job, now) => job.total_seconds ?? (words.jobIsOver(job) ? null : (
 function Row({ job, now }) {
   const tone = words.jobTone(job);
   const seconds = took(job, now);
+  const [ref, seen] = useSeen();
+  const clips = useFirstClips(job, seen);
   return html`
     <li><a class=${`row tone-${tone}`} href=${jobHref(job.id)}>
-      <${Strip} job=${job} />
-      <span class="row-title"><b>${job.title || "Untitled"}</b>
+      <${Strip} job=${job} clips=${clips} box=${ref} />
+      <span class="row-title"><b>${words.titleOf(job, clips)}</b>
         <span class="row-state"><${Icon} name=${tone} />${words.jobWords(job)}</span></span>
       <span class="row-progress">
         <span class="bar-track"><span class="bar-fill" style=${{ transform: `scaleX(${(job.progress || 0) / 100})` }}></span></span>

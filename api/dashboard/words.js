@@ -148,6 +148,8 @@ export function spoken(clip) {
 const JOB_TONES = { queued: "waiting", complete: "done", partial: "you", failed: "failed", cancelled: "off" };
 const JOB_WORDS = { queued: "waiting to start", assembling: "putting the film together", partial: "partly done" };
 
+/** What a job is called: one without a title by how its first scene begins. */
+export const titleOf = (job, clips) => job.title || clips[0]?.description?.replace(/^(.{60}).+/s, "$1…") || "Untitled";
 export const jobTone = (job) => JOB_TONES[job.state] || "moving";
 export const jobWords = (job) => (job.state === "assembling" && job.film ? "making the film anew" : JOB_WORDS[job.state] || job.state);
 export const jobIsOver = (job) => ["complete", "partial", "failed", "cancelled"].includes(job.state);

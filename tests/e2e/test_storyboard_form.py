@@ -34,6 +34,14 @@ AFTER_EVENTS = """async ([part, events]) => {
   return said;
 }"""
 
+LOADED_MIDWAY = """async () => {
+  const { progressOf, unknown, withSnapshot } = await import("/dashboard/job.js");
+  const updated_at = new Date(30000).toISOString();
+  const clip = { index: 0, status: "rendering", state: "rendering", progress: 10, updated_at };
+  const page = withSnapshot(unknown(() => 60), { state: "running", video_clips: [clip] }, 1, 60000);
+  return progressOf(page.clips[0], page.usualSeconds, 60000);
+}"""
+
 
 def new_job(page: Page, stack: Stack) -> None:
     page.goto(f"{stack.addresses.api_url}/jobs/new")
@@ -156,6 +164,29 @@ def test_what_is_made_beside_a_clip_is_told_as_it_goes(browser: Browser, stack: 
         ["saving", "saving the file", "waiting for its keyframe"],
         ["complete", "saved", "waiting for what it is made from"],
     ]
+
+
+@pytest.mark.requirement("R32")
+def test_a_page_that_is_loaded_midway_does_not_begin_at_the_last_report(browser: Browser, stack: Stack) -> None:
+    with opened(browser) as page:
+        page.goto(stack.addresses.api_url)
+        shown = page.evaluate(LOADED_MIDWAY)
+    assert shown["estimated"]
+    assert 10 < shown["percent"] < 95
+
+
+@pytest.mark.requirement("R38", "R21")
+def test_a_job_without_a_title_is_called_by_its_first_scene(
+    browser: Browser, stack: Stack, key: str, submit: Callable[[dict[str, Any]], str]
+) -> None:
+    words = "A heron takes off over a still lake while the mist is rising and a bell rings somewhere."
+    address = submit(storyboard(words, title=""))
+    called = "A heron takes off over a still lake while the mist is rising…"
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        expect(page.locator(".row").first).to_contain_text(called)
+        page.goto(address)
+        expect(page.get_by_role("heading", name=called)).to_be_visible()
 
 
 @pytest.mark.requirement("R38")

@@ -107,3 +107,29 @@ def test_a_card_shows_the_keyframe_and_speaks_the_narration(
         expect(spoken).to_have_attribute("aria-pressed", "true")
         expect(spoken).to_have_attribute("aria-pressed", "false", timeout=LONG_MS)
         expect(sheet(page, 1).get_by_alt_text("The picture it starts from")).to_be_visible()
+
+
+@pytest.mark.requirement("R61", "R62", "R38")
+def test_a_clip_that_was_made_from_an_older_take_is_brought_up_to_date_with_one_click(
+    browser: Browser, stack: Stack, key: str, submit: Callable[[dict[str, Any]], str]
+) -> None:
+    scenes = [
+        {"description": "A lamp.", "duration": 5},
+        {"description": "On.", "duration": 5, "starts_from": {"scene": 0}},
+    ]
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        page.goto(submit(storyboard(scenes=scenes)))
+        expect(page).to_have_title("✓ Harbour", timeout=LONG_MS)
+        first = sheet(page, 1)
+        first.get_by_label("Prompt").fill("A brighter lamp.")
+        first.get_by_role("button", name="Make a take").click()
+        expect(first.get_by_role("listitem", name="take 2")).to_contain_text("chosen", timeout=LONG_MS)
+        page.keyboard.press("Escape")
+        expect(card(page, 1)).to_contain_text("from an older take of clip 1", timeout=LONG_MS)
+        shoot(page, "stale")
+        page.get_by_role("button", name="Bring 1 clip up to date").click()
+        expect(card(page, 1)).not_to_contain_text("older take", timeout=LONG_MS)
+        expect(card(page, 1)).to_contain_text("2 takes", timeout=LONG_MS)
+        expect(page).to_have_title("✓ Harbour", timeout=LONG_MS)
+        expect(page.get_by_role("button", name="Bring 1 clip up to date")).to_have_count(0)
