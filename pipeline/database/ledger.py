@@ -30,19 +30,18 @@ _BOOK = (
 )
 
 
-# The row is locked, so that of many attempts at once each sees what the others have reserved.
-_BUDGET = (
-    select(jobs.c.budget_cents)
-    .where(jobs.c.id == bindparam("of"), jobs.c.budget_cents.is_not(None))
-    .with_for_update(key_share=True)
+# Which limits there are to be held, before any of their rows is locked.
+_LIMITED = (
+    select(
+        jobs.c.api_key_id, jobs.c.budget_cents.is_not(None).label("job"), (api_keys.c.day_budget_cents > 0).label("key")
+    )
+    .join_from(jobs, api_keys, api_keys.c.id == jobs.c.api_key_id, isouter=True)
+    .where(jobs.c.id == bindparam("of"))
 )
+# These rows are locked, so that of many attempts at once each sees what the others have reserved.
+_BUDGET = select(jobs.c.budget_cents).where(jobs.c.id == bindparam("of")).with_for_update(key_share=True)
 _OWNER = select(owners.c.id).where(owners.c.id == bindparam("of")).with_for_update(key_share=True)
-_KEY = (
-    select(api_keys.c.id, api_keys.c.day_budget_cents)
-    .join(jobs, jobs.c.api_key_id == api_keys.c.id)
-    .where(jobs.c.id == bindparam("of"), api_keys.c.day_budget_cents > 0)
-    .with_for_update(key_share=True, of=api_keys)
-)
+_KEY = select(api_keys.c.day_budget_cents).where(api_keys.c.id == bindparam("of")).with_for_update(key_share=True)
 _TODAY = func.date_trunc("day", func.clock_timestamp(), "UTC")
 _RESERVED = select(
     func.coalesce(func.sum(case((spend.c.kind == "reserve", spend.c.cents), else_=-spend.c.cents)), 0)
@@ -64,15 +63,17 @@ def record_attempt(connection: Connection, asset_id: UUID, new: NewAttempt) -> A
     if new.most_today_cents:
         # Owner, key, job, always: a step that holds its job's row and waits for another would wait in a ring.
         connection.execute(_OWNER, {"of": new.owner_id})
-    key = connection.execute(_KEY, {"of": new.job_id}).one_or_none()
+    limited = connection.execute(_LIMITED, {"of": new.job_id}).one()
+    key_cents = connection.execute(_KEY, {"of": limited.api_key_id}).scalar_one() if limited.key else 0
     values = {name: value for name, value in vars(new).items() if name in attempts.c}
     intent_at = connection.execute(_INTENT, {**values, "asset_id": asset_id, "state": State.SUBMITTING}).scalar_one()
     _book(connection, new.id, "reserve")
-    _check_budget(connection, new)
+    if limited.job:
+        _check_budget(connection, new)
     if new.most_today_cents:
         _check_day(connection, _OF_DAY, new.owner_id, new.most_today_cents)
-    if key:
-        _check_day(connection, _OF_KEYS_DAY, key.id, key.day_budget_cents)
+    if key_cents:
+        _check_day(connection, _OF_KEYS_DAY, limited.api_key_id, key_cents)
     return Attempt(
         id=new.id,
         number=new.number,
@@ -88,9 +89,7 @@ def record_attempt(connection: Connection, asset_id: UUID, new: NewAttempt) -> A
 
 
 def _check_budget(connection: Connection, new: NewAttempt) -> None:
-    budget_cents = connection.execute(_BUDGET, {"of": new.job_id}).scalar_one_or_none()
-    if budget_cents is None:
-        return
+    budget_cents = connection.execute(_BUDGET, {"of": new.job_id}).scalar_one()
     reserved_cents = connection.execute(_OF_JOB, {"of": new.job_id}).scalar_one()
     if reserved_cents > budget_cents:
         before_cents = reserved_cents - new.estimate_cents
