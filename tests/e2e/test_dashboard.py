@@ -114,7 +114,7 @@ def test_a_page_that_is_loaded_midway_catches_up(
 ) -> None:
     with opened(browser) as page:
         sign_in(page, stack, key)
-        page.goto(submit(storyboard("A bell buoy.", f"Fog comes in. {SLOW}", f"A horn answers. {SLOW}")))
+        page.goto(submit(storyboard("A bell buoy.", "Fog comes in. [[sim: seconds=20]]", f"A horn answers. {SLOW}")))
         saved(page, [0])
         page.reload()
         expect(card(page, 0)).to_contain_text("saved")
@@ -123,7 +123,9 @@ def test_a_page_that_is_loaded_midway_catches_up(
         page.get_by_role("link", name="Timeline").click()
         expect(page.locator(".span.rendering:not(.swatch)")).to_have_count(3)
         page.keyboard.press("j")
-        expect(page.locator(".told")).to_contain_text(re.compile(r"Clip 1 · take 1 · rendering \d+\.\d s · replicate"))
+        expect(page.locator(".told")).to_contain_text(
+            re.compile(r"Clip 1 · take 1 · (rendering|saving the file) \d+\.\d s · replicate")
+        )
         shoot(page, "timeline")
 
 
@@ -134,11 +136,13 @@ def test_a_page_whose_server_went_away_says_so_and_catches_up(
     with opened(browser) as page:
         sign_in(page, stack, key)
         page.goto(submit(storyboard(f"Ebb. {SLOW}", f"Flood. {SLOW}")))
-        expect(card(page, 1)).to_contain_text("rendering")
+        # Until somebody looks again, a busy provider's first word stands.
+        there = re.compile("rendering|own queue")
+        expect(card(page, 1)).to_contain_text(there, timeout=LONG_MS)
         stack.stop("api")
         try:
             expect(page.get_by_text("Live updates are away")).to_be_visible()
-            expect(card(page, 1)).to_contain_text("rendering")
+            expect(card(page, 1)).to_contain_text(there)
             shoot(page, "offline")
         finally:
             stack.start("api")

@@ -151,7 +151,7 @@ def test_a_storyboard_goes_through_the_form_unchanged(browser: Browser, stack: S
 
 @pytest.mark.requirement("R46", "R60")
 def test_what_is_made_beside_a_clip_is_told_as_it_goes(browser: Browser, stack: Stack) -> None:
-    part = {"asset_id": "k", "kind": "image", "status": "queued", "state": "waiting", "error": None}
+    part: dict[str, Any] = {"asset_id": "k", "kind": "image", "status": "queued", "state": "waiting", "error": None}
     part["waiting"] = {"reason": "slot", "place": 2, "account": "bfl", "about_seconds": None}
     events = [{"status": "processing"}, {"status": "rendering"}, {"status": "processing"}, {"status": "complete"}]
     with opened(browser) as page:
