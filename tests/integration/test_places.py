@@ -1,6 +1,6 @@
 """Whoever waits in line is told their place and their time, live, in documents and events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -24,8 +24,8 @@ class Ears:
 
     told: list[Told] = field(default_factory=list)
 
-    def tell(self, told: Told) -> bool:
-        self.told.append(told)
+    def tell(self, news: Sequence[Told]) -> bool:
+        self.told += news
         return True
 
     def of(self, type_: str) -> list[Told]:
