@@ -115,11 +115,10 @@ def test_a_page_that_is_loaded_midway_catches_up(
     with opened(browser) as page:
         sign_in(page, stack, key)
         page.goto(submit(storyboard("A bell buoy.", "Fog comes in. [[sim: seconds=20]]", f"A horn answers. {SLOW}")))
-        saved(page, [0])
+        expect(card(page, 1)).to_contain_text("rendering", timeout=LONG_MS)
         page.reload()
-        expect(card(page, 0)).to_contain_text("saved")
         expect(card(page, 1)).to_contain_text("rendering")
-        saved(page, [1, 2])
+        saved(page, [0, 1, 2])
         page.get_by_role("link", name="Timeline").click()
         expect(page.locator(".span.rendering:not(.swatch)")).to_have_count(3)
         page.keyboard.press("j")
