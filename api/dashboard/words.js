@@ -109,7 +109,7 @@ export const partBriefly = ({ status, state, waiting }) => (waiting ? "waiting" 
 
 /** How far something is that is made beside a clip: `third in line at bfl`. */
 export function partWords({ status, state, waiting, error }) {
-  if (status === "failed") return `failed: ${failedWords(error)}`;
+  if (status === "failed") return `failed: ${failedWords(error).split(". ")[0]}`; // alone it can't be retried
   if (status === "cancelled" || status === "complete") return status === "complete" ? "saved" : status;
   return waiting ? waitingWords(waiting) : STATES[state] || status;
 }

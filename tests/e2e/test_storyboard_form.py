@@ -166,6 +166,16 @@ def test_what_is_made_beside_a_clip_is_told_as_it_goes(browser: Browser, stack: 
     ]
 
 
+@pytest.mark.requirement("R46", "R60")
+def test_a_part_that_failed_says_why_and_does_not_ask_for_what_nobody_can_do(browser: Browser, stack: Stack) -> None:
+    part = {"asset_id": "k", "kind": "audio", "status": "rendering", "state": "rendering", "waiting": None}
+    failed = {"status": "failed", "error": {"code": "moderated", "message": "flagged"}}
+    with opened(browser) as page:
+        page.goto(stack.addresses.api_url)
+        ((brief, words, _),) = page.evaluate(AFTER_EVENTS, [part, [failed]])
+    assert (brief, words) == ("failed", "failed: the prompt was flagged")
+
+
 @pytest.mark.requirement("R32")
 def test_a_page_that_is_loaded_midway_does_not_begin_at_the_last_report(browser: Browser, stack: Stack) -> None:
     with opened(browser) as page:
