@@ -85,7 +85,7 @@ def _film(services: Services, claim: FilmClaim, job: JobRow, clips: list[ClipRow
     shown = [clip for clip in clips if clip.state is State.DONE and clip.file_key]
     try:
         with tempfile.TemporaryDirectory(prefix="dailies-") as folder:
-            return _stitched(services, job, shown, Path(folder))
+            return _stitched(services, job, claim.round, shown, Path(folder))
     except BrokenMedia as error:
         _LOG.warning("film.failed", job_id=str(claim.job_id), error=str(error))
         return None
@@ -98,19 +98,43 @@ def _film(services: Services, claim: FilmClaim, job: JobRow, clips: list[ClipRow
         raise
 
 
-def _stitched(services: Services, job: JobRow, clips: list[ClipRow], folder: Path) -> Film:
+def _stitched(services: Services, job: JobRow, round_: int, clips: list[ClipRow], folder: Path) -> Film:
     began = time.monotonic()
     scenes = [_scene(services, clip, folder) for clip in clips]
     whole, picture = folder / "film.mp4", folder / "film.jpg"
     made, why = services.media.film(scenes, whole, ratio=job.spec.get("aspect_ratio"))
     services.media.thumbnail(whole, picture)
-    # The names hold the digest, so a second making of the same film is the same object, and another film is another.
-    key, picture_key = f"{job.id}/film_{made.sha256[:16]}.mp4", f"{job.id}/film_{made.sha256[:16]}.jpg"
+    key = _film_key(job, round_, made.sha256)
+    picture_key = f"{key.removesuffix('.mp4')}.jpg"
     services.storage.put_file(services.settings.s3_bucket_clips, key, whole, "video/mp4")
     services.storage.put_file(services.settings.s3_bucket_thumbnails, picture_key, picture, "image/jpeg")
     took = round(time.monotonic() - began, 3)
     _LOG.info("film.made", job_id=str(job.id), clips=len(clips), seconds=took, encoded_because=why)
     return Film(key=key, thumbnail_key=picture_key, duration_seconds=made.duration_seconds, why=why)
+
+
+def _film_key(job: JobRow, round_: int, sha256: str) -> str:
+    """A name of its own for each film, so that nobody's mark is ever another's; the one that is shown keeps its name.
+
+    A second making of the same film in the same round is the same object.
+    """
+    digest = sha256[:16]
+    return job.film_key if job.film_key and digest in job.film_key else f"{job.id}/film_{round_}_{digest}.mp4"
+
+
+def _leave_behind(services: Services, job: JobRow, film: Film | None) -> None:
+    """Mark the film that this one took the place of: no job names it any more, and none will."""
+    if job.film_key is None or (film and film.key == job.film_key):
+        return
+    settings = services.settings
+    old = ((settings.s3_bucket_clips, job.film_key), (settings.s3_bucket_thumbnails, job.film_thumbnail_key))
+    try:
+        for bucket, key in old:
+            if key:
+                services.storage.supersede(bucket, key)
+    except Unavailable as error:
+        # It only stays in the store for longer.
+        _LOG.warning("film.unmarked", job_id=str(job.id), key=job.film_key, error=str(error))
 
 
 def _scene(services: Services, clip: ClipRow, folder: Path) -> Scene:
@@ -145,5 +169,6 @@ def _close(
     if events:
         services.tell([*services.job_progress(job.id, job.owner_id), *events])
         _LOG.info("job.closed", job_id=str(job.id), state=state, total_seconds=payload["total_seconds"])
+        _leave_behind(services, job, film)
     elif services.store.runs.made_in_vain(claim):
         services.carrier.film(job.id)

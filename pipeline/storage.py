@@ -93,6 +93,12 @@ class Storage:
         with _translated():
             self._hasty_client.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
 
+    def supersede(self, bucket: str, key: str) -> None:
+        """Mark an object that another took the place of, for a rule of its bucket."""
+        mark = {"TagSet": [{"Key": "dailies", "Value": "superseded"}]}
+        with _translated():
+            self._hasty_client.put_object_tagging(Bucket=bucket, Key=key, Tagging=mark)
+
     def get_file(self, bucket: str, key: str, path: Path) -> None:
         """Fetch an object to disk."""
         with _translated():

@@ -8,15 +8,17 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import requests
 
 from pipeline import show, steer
 from pipeline.domain.asset import State
-from pipeline.domain.errors import NotFound, NotInThatState, ValidationFailed
+from pipeline.domain.errors import NotFound, NotInThatState, Unavailable, ValidationFailed
 from pipeline.domain.events import EventType
 from pipeline.domain.job import JobState
 from pipeline.finish import finish, make_film, make_thumbnail
 from pipeline.media import Media
 from pipeline.start import start
+from pipeline.storage import Storage
 from tests import servers
 from tests.builders import World, world
 
@@ -111,6 +113,46 @@ def test_any_finished_take_can_be_chosen_and_clip_picture_and_film_follow(here: 
     store.get_file(bucket, here.takes(UUID(clip["clip_id"]))[0].thumbnail_key or "", tmp_path / "take.jpg")
     assert (tmp_path / "clip.jpg").read_bytes() == (tmp_path / "take.jpg").read_bytes()
     assert second["chosen"]
+
+
+def marked(here: World, key: str | None, bucket: str = "s3_bucket_clips") -> bool:
+    """Whether the store may drop an object by its operator's rule."""
+    client = here.services.storage._client
+    tags = client.get_object_tagging(Bucket=getattr(here.services.settings, bucket), Key=key)["TagSet"]
+    return {"Key": "dailies", "Value": "superseded"} in tags
+
+
+@pytest.mark.requirement("R61", "R48")
+def test_a_film_that_another_took_the_place_of_is_marked_for_the_store_and_the_one_shown_never_is(here: World) -> None:
+    job_id, [first, second] = of_two_takes(here)
+    newer = here.read(job_id)
+    choose(here, job_id, first)
+    make_film(here.services, job_id)
+    older = here.read(job_id)
+    assert (marked(here, newer.film_key), marked(here, older.film_key)) == (True, False)
+    assert marked(here, newer.film_thumbnail_key, "s3_bucket_thumbnails")
+    link = show.job(here.services, here.owner_id, job_id)["film"]["url"]
+    choose(here, job_id, second)
+    make_film(here.services, job_id)
+    again = here.read(job_id)
+    assert again.film_key != newer.film_key, "a mark that the store keeps would be the end of the film that is shown"
+    assert [marked(here, each.film_key) for each in (newer, older, again)] == [True, True, False]
+    assert requests.get(link, timeout=10).status_code == 200, "links that were handed out go on to work"
+
+
+@pytest.mark.requirement("R61", "R55")
+def test_a_store_that_takes_no_marks_costs_no_film(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id, [first, _] = of_two_takes(here)
+    before = here.read(job_id).film_key
+
+    def refuse(*_: object) -> None:
+        raise Unavailable("storage refused: NotImplemented")
+
+    monkeypatch.setattr(Storage, "supersede", refuse)
+    choose(here, job_id, first)
+    make_film(here.services, job_id)
+    job = here.read(job_id)
+    assert (job.state, job.film_key == before) == (JobState.COMPLETE, False)
 
 
 @pytest.mark.requirement("R61")
@@ -238,6 +280,7 @@ def test_choices_that_come_while_a_film_is_made_are_all_in_the_next_one_and_make
     assert services.media.made == 2
     job = here.read(job_id)
     assert (job.state, [take["chosen"] for take in takes(here, job_id)]) == (JobState.COMPLETE, [False, True])
+    assert not marked(here, job.film_key)
     closings = [event for event in here.events(job_id) if event.type is EventType.JOB_COMPLETE]
     assert [event.payload["film_key"] for event in closings][-1] == job.film_key
     assert len(closings) == 3
