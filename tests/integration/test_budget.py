@@ -12,7 +12,7 @@ from pipeline.domain.answers import Reason
 from pipeline.domain.asset import State
 from pipeline.render import Verdict, step
 from tests import servers
-from tests.builders import MODEL, World, world
+from tests.builders import MODEL, Killed, World, killed, world
 
 NOT_YET = Verdict()
 
@@ -73,6 +73,43 @@ def test_an_owners_money_of_a_day_is_for_all_of_their_jobs_and_the_rest_waits_fo
     assert all(row["failure"] is None for row in waiting)
     here.query("update spend set at = at - interval '1 day'")
     assert frugal.until(waiting[0]["id"])["state"] == State.DONE
+
+
+def released(here: World, asset_id: UUID) -> None:
+    """Let a worker die before it sends an order whose price it reserved a day ago, and the order be proven absent."""
+    here.line.before["submit"] = killed
+    with pytest.raises(Killed):
+        here.step(asset_id)
+    here.query("update spend set at = at - interval '1 day'")
+    here.until(asset_id, State.WAITING)
+    assert here.ledger(asset_id) == [(1, "reserve"), (1, "release")]
+
+
+@pytest.mark.requirement("R57", "R60", "R66")
+def test_what_was_reserved_yesterday_and_is_released_today_buys_nothing_more_today(here: World) -> None:
+    late = here.clip()
+    price_cents = here.row(late)["shot"]["estimate_cents"]
+    settings = replace(here.services.settings, owner_day_budget_cents=price_cents)
+    frugal = replace(here, services=replace(here.services, settings=settings))
+    released(frugal, late)
+    first, second = here.ids(here.job(2))
+    assert frugal.until(first)["state"] == State.DONE
+    frugal.step(second)
+    assert (frugal.row(second)["waiting"] or {}).get("reason") == Reason.BUDGET
+
+
+@pytest.mark.requirement("R50", "R57", "R66")
+def test_what_was_released_as_absent_and_turned_up_after_all_is_spent_money(here: World) -> None:
+    job_id = here.job(2)
+    lost, other = here.ids(job_id)
+    here.query("update jobs set budget_cents = :most", most=here.row(lost)["shot"]["estimate_cents"])
+    released(here, lost)
+    here.query(
+        "insert into spend (attempt_id, job_id, owner_id, kind, cents)"
+        " select attempt_id, job_id, owner_id, 'commit', cents from spend where kind = 'release'"
+    )
+    here.step(other)
+    assert (here.row(other)["failure"] or {}).get("code") == "over_budget"
 
 
 def ordered_with(here: World, key_id: UUID, scenes: int) -> list[UUID]:
