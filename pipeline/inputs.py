@@ -1,7 +1,7 @@
 """What a shot takes from other assets, put into words and links of ours at the moment when its attempt begins.
 
 So what was sent stands word for word in the attempt's row, whatever becomes of the other assets. A customer's own link
-is never sent to anybody.
+is never sent to anybody, but for those of jobs of old, whose files we never fetched.
 """
 
 from dataclasses import replace

@@ -80,7 +80,10 @@ def by_ours(shot: Shot, material: Sequence[Material]) -> Shot:
 
 
 def without_links(shot: Shot) -> Shot:
-    """The shot without any link of a customer's."""
-    fields = (INPUT_FIELDS[name][0] for name in SORTS)
+    """The shot without any link of a customer's that we may have fetched.
+
+    The links of a video and a sound stay only in jobs of old, which have no files of them; ``by_ours`` takes them out.
+    """
+    fields = (INPUT_FIELDS[name][0] for name, kind in SORTS.items() if kind == PICTURE)
     emptied: dict[str, Any] = {field: () if isinstance(getattr(shot, field), tuple) else None for field in fields}
     return replace(shot, **emptied)

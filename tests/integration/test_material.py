@@ -281,3 +281,23 @@ def test_a_video_that_is_longer_than_the_model_takes_buys_nothing(here: World, w
         f"scenes.0.video_url: the video is 31.0 s long, and {ANIMATE} takes at most 30 s"
     )
     assert here.sold() == []
+
+
+@pytest.mark.requirement("R45", "R50")
+def test_a_clip_that_was_ordered_before_we_fetched_videos_is_made_from_the_video_that_it_names(
+    here: World, web: Pictures
+) -> None:
+    job_id = here.order([scene(web)])
+    [asset_id], footage = here.ids(job_id), brought(here, job_id)["footage"]["id"]
+    row = here.row(asset_id)
+    inputs = {name: source for name, source in row["shot"]["inputs"].items() if name != "video"}
+    here.query(
+        "update assets set shot = shot || cast(:shot as jsonb), needs = needs - :footage where id = :id",
+        shot=json.dumps({"inputs": inputs, "video_url": at(web, "film.mp4")}),
+        footage=str(footage),
+        id=asset_id,
+    )
+    here.query("delete from assets where id = :id", id=footage)
+    [clip] = made(here, job_id)
+    assert clip["state"] == State.DONE, clip["error"]
+    assert here.sold()[0]["input"]["video"] == at(web, "film.mp4")

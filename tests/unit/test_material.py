@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,9 @@ def test_no_mode_of_any_model_leaves_a_shot_with_a_customers_link(row: Model, mo
     assert set(shot.sources) == set(INPUTS_OF_MODE[mode])
 
 
-def test_a_job_of_old_whose_files_we_have_not_keeps_its_links_until_they_would_be_sent() -> None:
+def test_a_job_of_old_keeps_the_links_of_videos_that_we_have_not_and_none_of_a_picture() -> None:
     spec = job({"video_url": A, "audio_url": B}, model="replicate/kling-lip-sync")
     shot = by_ours(shot_of(spec), [each for each in material_of(spec) if each.kind == "sound"])
     assert (shot.video_url, shot.audio_url, set(shot.sources)) == (A, None, {"audio"})
-    assert without_links(shot).video_url is None
+    assert without_links(shot).video_url == A
+    assert without_links(replace(shot, image_url=C)).image_url is None
