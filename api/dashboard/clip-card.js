@@ -5,7 +5,7 @@ import { isMoving, isOver, progressOf } from "./job.js";
 import { complain } from "./notices.js";
 import { Picture } from "./picture.js";
 import { Component, html, useEffect, useState } from "./view.js";
-import { clipLine, number, partBriefly, partName, partWords, tone } from "./words.js";
+import { clipLine, number, partBriefly, partName, partWords, reason, tone } from "./words.js";
 
 export const promptOf = (clip) => clip.description || clip.prompt || clip.takes?.at(-1)?.prompt || "";
 
@@ -28,7 +28,7 @@ function Failed({ clip, store, open }) {
   const again = retryable(clip) && html`<button disabled=${busy} aria-label=${`Retry ${name}`} onClick=${retry}>Retry</button>`;
   return html`
     <div class="failed">
-      <p>${clip.error?.message || clip.error_message || "Cancelled before it was made."}</p>
+      <p>${reason(clip.error) || "Cancelled before it was made."}</p>
       <p class="actions">${again}<button aria-label=${`Edit and retry ${name}`} onClick=${() => open(clip.index)}>Edit and retry</button></p>
     </div>`;
 }

@@ -9,7 +9,7 @@ import { Picture } from "./picture.js";
 import { Field } from "./scene-fields.js";
 import { Sheet } from "./sheet.js";
 import { html, useEffect, useState } from "./view.js";
-import { clipLine, clock, failedWords, insteadWords, modelName, money, partName, partWords, STATES, tone } from "./words.js";
+import { clipLine, clock, failedWords, insteadWords, modelName, money, partName, partWords, reason, STATES, tone } from "./words.js";
 
 const TONES = { done: "done", failed: "failed", cancelled: "off" };
 
@@ -113,7 +113,7 @@ export function ClipSheet({ clip, store, close }) {
   return html`
     <${Sheet} side wide=${clip.takes?.length > 1} title=${`Clip ${clip.index + 1}`} close=${close}>
       <p class=${`state-line tone-${state}`}><${Icon} name=${state} />${said}</p>
-      ${clip.error?.message && html`<p>${clip.error.message}</p>`}
+      ${clip.error && html`<p>${reason(clip.error)}</p>`}
       ${insteadWords(clip) && html`<p class="muted">${insteadWords(clip)}</p>`}
       ${clip.parts?.length > 0 && html`<${Parts} clip=${clip} />`}
       ${clip.takes?.length > 0 && html`<${Takes} clip=${clip} store=${store} />`}

@@ -87,7 +87,9 @@ export function waitingWords(waiting, sinceSeconds = 0, provider = null) {
   return `${why} · ${waiting.reason === "blocked" && left >= 1 && left < 90 ? `${Math.ceil(left)} s` : about(left)}`;
 }
 
-export const failedWords = (error) => FAILED[error?.code] || error?.message || "it could not be made. Retry";
+/** What the server says of it; it counts scenes from 0. */
+export const reason = (error) => error?.message.replace(/scenes?[. ](\d+)(\.\w+)*/, (_, n) => `scene ${+n + 1}`);
+export const failedWords = (error) => FAILED[error?.code] || reason(error) || "it could not be made. Retry";
 
 /** What model stands in for the one that was ordered, if one does. */
 export const insteadWords = ({ model, fell_back_from: [left] = [] }) => left && `${modelName(model)} instead of ${modelName(left.model)}`;

@@ -176,6 +176,29 @@ def test_a_part_that_failed_says_why_and_does_not_ask_for_what_nobody_can_do(bro
     assert (brief, words) == ("failed", "failed: the prompt was flagged")
 
 
+@pytest.mark.requirement("R38")
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            "the keyframe of scene 0 was needed first, and failed",
+            "the keyframe of scene 1 was needed first, and failed",
+        ),
+        ("scenes.2.image_url: the link is dead (HTTP 404)", "scene 3: the link is dead (HTTP 404)"),
+        ("scenes.0.reference_image_urls.1: too small", "scene 1: too small"),
+        ("replicate is away", "replicate is away"),
+    ],
+)
+def test_a_failure_names_the_scene_as_the_page_numbers_it(
+    browser: Browser, stack: Stack, message: str, said: str
+) -> None:
+    words = """async (message) =>
+      (await import("/dashboard/words.js")).failedWords({ code: "dependency_failed", message })"""
+    with opened(browser) as page:
+        page.goto(stack.addresses.api_url)
+        assert page.evaluate(words, message) == said
+
+
 @pytest.mark.requirement("R32")
 def test_a_page_that_is_loaded_midway_does_not_begin_at_the_last_report(browser: Browser, stack: Stack) -> None:
     with opened(browser) as page:
