@@ -86,7 +86,7 @@ def running() -> Iterator[servers.Simulator]:
 @pytest.fixture(scope="session")
 def painting() -> Iterator[servers.Simulator]:
     """The same for tests that tell clips from each other by what they show."""
-    with servers.simulator(**QUICK) as simulator:
+    with servers.simulator(**{**QUICK, "SIMULATOR_RENDER_SECONDS": "0.1"}) as simulator:
         yield simulator
 
 
@@ -94,7 +94,8 @@ def painting() -> Iterator[servers.Simulator]:
 def stack() -> Iterator[Stack]:
     """The whole local stack, as `make up` starts it, rendering in two seconds; its logs stay in var/."""
     logs = chromium.ROOT / "var" / "test-logs"
-    with Stack(more={"SIMULATOR_RENDER_SECONDS": "2", "LINKS_TO_LOOPBACK": "true"}, keep_logs=logs) as running:
+    small = {"SIMULATOR_RENDER_SECONDS": "2", "SIMULATOR_FRAME_HEIGHT": "120", "LINKS_TO_LOOPBACK": "true"}
+    with Stack(more=small, keep_logs=logs) as running:
         yield running
 
 
