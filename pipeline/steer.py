@@ -22,6 +22,7 @@ from pipeline.inputs import planned_anew
 from pipeline.services import Services
 
 _Form = TypeVar("_Form", bound=BaseModel)
+_FLAGGED = "what is missing was flagged: retry it with another prompt, seed or model"
 _UNFINISHED = frozenset({State.FAILED, State.CANCELLED})
 
 
@@ -83,13 +84,17 @@ def choose(services: Services, owner_id: UUID, job_id: UUID, index: int, choice:
 def retry_failed(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
     """Render every failed clip anew, also what was left out because of it, and every part that failed.
 
-    Raises NotFound, OverBudget, or NotInThatState when none has failed.
+    But for what was flagged, which needs a change (R68). Raises NotFound, OverBudget, or NotInThatState when there is
+    nothing else.
     """
     job = show.owned(services, owner_id, job_id)
     failed = [clip for clip in _clips(services, job) if _has_failed(clip)]
     if not failed:
         raise NotInThatState("nothing of this job has failed")
-    return _reopen(services, owner_id, job, failed)
+    again = [clip for clip in failed if not _was_flagged(clip)]
+    if not again:
+        raise NotInThatState(_FLAGGED)
+    return _reopen(services, owner_id, job, again)
 
 
 def retry_stale(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
@@ -106,17 +111,19 @@ def retry_stale(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, A
 
 
 def resume(services: Services, owner_id: UUID, job_id: UUID) -> dict[str, Any]:
-    """Render what has no clip yet, and nothing else (R13).
+    """Render what has no clip yet, and nothing else (R13); what was flagged needs a change first (R68).
 
-    Raises NotFound, OverBudget, or NotInThatState when all are there.
+    Raises NotFound, OverBudget, or NotInThatState when nothing is left that can be rendered.
     """
     job = show.owned(services, owner_id, job_id)
     found = _clips(services, job)
     if all(clip.state is State.DONE and not _lacks_a_part(clip) for clip in found):
         raise NotInThatState("every clip of this job is there; nothing is left to resume")
     missing = [clip for clip in found if clip.state in _UNFINISHED or _lacks_a_part(clip)]
-    if missing:
-        return _reopen(services, owner_id, job, missing)
+    if again := [clip for clip in missing if not _was_flagged(clip)]:
+        return _reopen(services, owner_id, job, again)
+    if all(clip.state in TERMINAL for clip in found):
+        raise NotInThatState(_FLAGGED)
     if job.cancel_requested_at:
         raise NotInThatState("the job is being cancelled; wait until that is done")
     # Everything that is missing is on its way already: resuming is then only a nudge.
@@ -163,6 +170,11 @@ def _following(clips: Sequence[ClipRow]) -> list[ClipRow]:
 def _lacks_a_part(clip: ClipRow) -> bool:
     """Whether something that was to be made beside the clip is not there, and not on its way."""
     return any(State(part["state"]) in _UNFINISHED for part in clip.parts)
+
+
+def _was_flagged(clip: ClipRow) -> bool:
+    """Whether a moderation verdict ended it: unchanged it would be paid for to hear the same again."""
+    return clip.state is State.FAILED and (clip.failure or {}).get("code") == "moderated"
 
 
 def _has_failed(clip: ClipRow) -> bool:

@@ -78,7 +78,8 @@ function Actions({ job, clips, count, store }) {
     setBusy(true);
     action().catch(complain).finally(() => setBusy(false));
   };
-  const missing = count.failed + count.cancelled;
+  const flagged = clips.filter((clip) => clip.status === "failed" && clip.error?.code === "moderated").length;
+  const missing = count.failed + count.cancelled - flagged;
   const over = jobIsOver(job);
   const stale = clips.filter((clip) => clip.stale).length;
   return html`

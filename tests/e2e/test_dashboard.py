@@ -98,6 +98,7 @@ def test_a_failed_clip_says_why_and_is_retried_with_another_prompt(
         saved(page, [0, 2])
         expect(page).to_have_title("! 2/3 · Harbour", timeout=LONG_MS)
         shoot(page, "failed-dark")
+        expect(page.get_by_role("button", name=re.compile("Resume"))).to_have_count(0)
         card(page, 1).focus()
         page.keyboard.press("r")
         expect(page.get_by_role("dialog", name="Clip 2")).to_contain_text("Take 1")

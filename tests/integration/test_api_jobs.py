@@ -223,11 +223,21 @@ def test_a_retry_needs_no_body(api: Web) -> None:
 def test_resuming_renders_what_is_missing_and_nothing_else(api: Web) -> None:
     key = api.key("ada")
     job = submitted(api, key, storyboard(3))
-    put(api, job, JobState.PARTIAL, State.DONE, State.FAILED, State.CANCELLED)
+    put(api, job, JobState.PARTIAL, State.DONE, State.CANCELLED, State.CANCELLED)
     told = api.client(key).post(f"{job}/resume")
 
     assert told.status_code == 202
     assert [clip["state"] for clip in told.get_json()["video_clips"]] == ["done", "waiting", "waiting"]
+
+
+@pytest.mark.requirement("R68")
+def test_resuming_leaves_what_was_flagged_and_says_so_when_nothing_else_is_missing(api: Web) -> None:
+    key = api.key("ada")
+    job = submitted(api, key, storyboard(3))
+    put(api, job, JobState.PARTIAL, State.DONE, State.FAILED, State.DONE)
+    for action in ("/resume", "/retry-failed"):
+        told = api.client(key).post(job + action)
+        assert (told.status_code, "flagged" in told.get_json()["detail"]) == (409, True)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a customer does to a job that is under way or over."""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -163,6 +164,24 @@ def test_retrying_all_that_failed_leaves_the_cancelled_and_the_done_alone(here: 
         steer.retry_failed(here.services, here.owner_id, ended(here, DONE, CANCELLED))
 
 
+@pytest.mark.requirement("R68", "R65")
+@pytest.mark.parametrize("again", [steer.retry_failed, steer.resume], ids=["retry_failed", "resume"])
+def test_what_was_flagged_is_not_asked_for_again_in_bulk_but_by_itself(
+    here: World, again: Callable[[Services, UUID, UUID], Any]
+) -> None:
+    job_id = ended(here, DONE, FAILED, FAILED)
+    _, flagged, broken = here.ids(job_id)
+    verdict = {"code": "moderated", "message": "the prompt was flagged", "retryable": False}
+    here.query("update assets set failure = cast(:why as jsonb) where id = :id", why=json.dumps(verdict), id=flagged)
+    again(here.services, here.owner_id, job_id)
+    assert [here.state(each) for each in (flagged, broken)] == [FAILED, State.WAITING]
+    here.end(broken, DONE)
+    with pytest.raises(NotInThatState, match="was flagged: retry it with another prompt"):
+        again(here.services, here.owner_id, job_id)
+    steer.retry(here.services, here.owner_id, job_id, 1, {"prompt": "a calm sea"})
+    assert here.state(flagged) == State.WAITING
+
+
 @pytest.mark.requirement("R50")
 def test_of_eight_who_retry_the_same_clip_at_once_one_opens_a_round(here: World) -> None:
     job_id = ended(here, FAILED)
@@ -215,6 +234,7 @@ def test_what_was_spent_and_what_is_still_to_be_bought_count_against_the_budget(
     here.until(failed)
     price = here.read(job_id).actual_cents
     assert price > 0
+    here.query("update assets set failure = jsonb_set(failure, '{code}', '\"timed_out\"') where id = :id", id=failed)
     here.query("update jobs set budget_cents = :budget", budget=3 * price - 1)
     before = money(here, job_id)
     with pytest.raises(OverBudget, match=f"{price} cents are spent and {2 * price} more"):
