@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, RowMapping, exists, func, or_, select
+from sqlalchemy import Engine, RowMapping, case, exists, func, or_, select
 
 from pipeline.database.engine import transaction
 from pipeline.database.tables import assets, jobs
@@ -20,6 +20,9 @@ MEMBER = (assets.c.id, assets.c.state, *(assets.c[name] for name in _NAMED))
 
 _CLOCK = func.clock_timestamp()
 _OVER = list(TERMINAL)
+# What carries a row's message: all files that are to be fetched share one queue.
+_QUEUE = case((assets.c.state == State.FETCHING, None), else_=assets.c.provider)
+_NTH = func.row_number().over(partition_by=_QUEUE, order_by=assets.c.due_at).label("nth")
 
 
 @dataclass(frozen=True)
@@ -29,16 +32,19 @@ class Forgotten:
     engine: Engine
 
     def due(self, *, grace: timedelta, limit: int) -> list[Member]:
-        """Rows that are due, unclaimed, and have been for ``grace``: their message was lost, or never sent."""
+        """Rows that are due, unclaimed, and have been for ``grace``: their message was lost, or never sent.
+
+        At most ``limit`` of each queue: one whose worker is away must not hide what the others have lost.
+        """
         free = or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < _CLOCK)
-        query = (
-            select(*MEMBER)
+        late = (
+            select(*MEMBER, assets.c.due_at, _NTH)
             .join(jobs, jobs.c.id == assets.c.job_id)
             .where(assets.c.state.not_in(_OVER), assets.c.due_at < _CLOCK - grace, free)
             .where(jobs.c.dispatched_round >= assets.c.round)
-            .order_by(assets.c.due_at)
-            .limit(limit)
+            .subquery()
         )
+        query = select(late).where(late.c.nth <= limit).order_by(late.c.due_at)
         with transaction(self.engine) as connection:
             return [member(row) for row in connection.execute(query).mappings()]
 

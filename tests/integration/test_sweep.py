@@ -81,6 +81,18 @@ def test_a_member_whose_message_was_lost_is_sent_again(here: World) -> None:
     assert here.carrier.published == [first]
 
 
+@pytest.mark.requirement("R55", "R63")
+def test_files_that_nobody_fetches_keep_no_other_lost_message_from_being_sent_again(here: World) -> None:
+    _, [*finished, rendering] = started(here, 4)
+    overdue(here, 3)
+    here.query(
+        "update assets set state = 'fetching', due_at = due_at - interval '1 h' where id = any(:ids)", ids=finished
+    )
+    due = here.services.store.forgotten.due(grace=timedelta(seconds=2), limit=2)
+    assert [each.asset_id for each in due if not each.fetching] == [rendering]
+    assert [each.asset_id for each in due if each.fetching] == finished[:2]
+
+
 @pytest.mark.requirement("R55")
 def test_the_row_of_a_worker_that_died_is_sent_again_when_its_claim_has_lapsed(here: World) -> None:
     job_id = here.job()
