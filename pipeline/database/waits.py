@@ -41,8 +41,10 @@ def held_by(reason: Reason) -> ColumnElement[bool]:
 
 
 def dependency() -> ColumnElement[Any]:
-    """The scene of the first asset that one waits for; looked for only where anything is needed at all."""
-    return case((assets.c.needs != [], _open_needs(func.min(_OTHER.c["index"])).scalar_subquery()))
+    """The first scene that an asset waits for; looked for only where anything is needed at all."""
+    # What belongs to no scene has numbers of its own: a customer's files, and words about pictures.
+    scenes = _open_needs(func.min(_OTHER.c["index"])).where(_OTHER.c.kind.in_(["video", *PARTS]))
+    return case((assets.c.needs != [], scenes.scalar_subquery()))
 
 
 def _open_needs(what: ColumnElement[Any]) -> Select[Any]:

@@ -301,3 +301,11 @@ def test_a_clip_that_was_ordered_before_we_fetched_videos_is_made_from_the_video
     [clip] = made(here, job_id)
     assert clip["state"] == State.DONE, clip["error"]
     assert here.sold()[0]["input"]["video"] == at(web, "film.mp4")
+
+
+@pytest.mark.requirement("R45", "R60")
+def test_a_clip_that_waits_for_a_customers_file_waits_for_no_scene(here: World, web: Pictures) -> None:
+    job_id = here.order([{"description": "dawn", "duration": 2}, scene(web)])
+    assert start(here.services, job_id)
+    told = show.job(here.services, here.owner_id, job_id)["video_clips"][1]
+    assert (told["waiting"]["reason"], told["dependency"]) == ("dependency", None)
