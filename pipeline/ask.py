@@ -38,7 +38,7 @@ def ask(services: Services, hold: Hold, *, fresh: bool) -> Answer:
         case State.UNCERTAIN:
             if not news and hold.cancelled and hold.asset.waiting == Waiting(reason=Reason.NEEDS_PERSON):
                 return Withdrawn()
-            return news or asked(services, hold, lambda: settle(services, hold, _attempt(hold)))
+            return news or rerouted(services, hold, _settled(services, hold))
         case State.RENDERING:
             told = None if isinstance(news, Working) and news.unsigned else news
             return last_word or (Withdrawn() if hold.cancelled else told or look(services, hold, _prediction(hold)))
@@ -79,6 +79,11 @@ def _submit(services: Services, hold: Hold, attempt: Attempt) -> Answer:
     )
     answer: Answer = services.provider(hold.account).submit(order)
     return ordered(services, hold, answer)
+
+
+def _settled(services: Services, hold: Hold) -> Answer:
+    """What became of an order that got no clear answer."""
+    return asked(services, hold, lambda: settle(services, hold, _attempt(hold)))
 
 
 def _attempt(hold: Hold) -> Attempt:

@@ -1,7 +1,8 @@
 """When a clip's provider is down or has no credit, an equivalent model elsewhere takes over, if its job allows it.
 
 Never while a prediction of the clip may still finish: only a clip in line, or one whose order was refused just now, can
-go; one that was in doubt before stays, because what was bought for it may yet turn up.
+go. One that was in doubt before stays as long as it has tries, because what was bought for it may yet turn up; when its
+last try is proven absent too, it would fail for the provider's trouble, and goes instead.
 """
 
 from typing import Any
@@ -30,7 +31,7 @@ def rerouted(services: Services, hold: Hold, answer: Answer) -> Answer:
     if reason == FAILING and hold.kind == CONTEXT:
         # Words about pictures only help: a whole job must not stand still for them.
         return Refused(code="provider_unreachable", message=f"{hold.model} is failing", retryable=True)
-    if reason is None or hold.kind != "video" or _was_in_doubt(hold):
+    if reason is None or hold.kind != "video" or (_was_in_doubt(hold) and not _last_was_absent(services, hold, answer)):
         return answer
     job = services.store.jobs.read(hold.member.job_id)
     if job is None or not job.spec.get("allow_fallback"):
@@ -57,11 +58,19 @@ def rerouted(services: Services, hold: Hold, answer: Answer) -> Answer:
 
 def _reason(services: Services, hold: Hold, answer: Answer) -> str | None:
     """Why the clip should go elsewhere; None while its model may be waited for."""
+    if _last_was_absent(services, hold, answer):
+        return FAILING
     if isinstance(answer, Refused):
         return answer.code if answer.code in OF_THE_ACCOUNT else None
     if not isinstance(answer, Busy) or answer.reason is not Reason.BREAKER:
         return None
     return FAILING if failing(services, hold.provider).get(hold.model, 0) >= _DOWN_AFTER_OPENINGS else None
+
+
+def _last_was_absent(services: Services, hold: Hold, answer: Answer) -> bool:
+    """Whether none of the tries ever arrived, so that the clip would fail now without having been refused."""
+    absent = isinstance(answer, Refused) and answer.code == "absent"
+    return absent and hold.asset.tries >= services.policy(hold.model).max_tries
 
 
 def _was_in_doubt(hold: Hold) -> bool:

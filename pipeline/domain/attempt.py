@@ -168,7 +168,7 @@ def _spend(before: State, answer: Answer, after: State) -> str | None:
             return "commit"
         case State.SUBMITTING, (Refused() | Rerouted() | Busy() | Silent() | Withdrawn()):
             return "release"
-        case State.UNCERTAIN, Refused(code="absent"):
+        case State.UNCERTAIN, (Refused(code="absent") | Rerouted()):
             return "release"
         case State.UNCERTAIN, Refused():
             return "commit"

@@ -109,6 +109,8 @@ def _from_uncertain(asset: Asset, answer: Answer, policy: Policy, now: datetime)
             return fetching(asset, policy, now)
         case Refused():
             return again_or_failed(asset, answer, policy)
+        case Rerouted():
+            return Decision(asset=asset.elsewhere, wait=NOW)
         case Busy():
             return Decision(asset=asset, wait=pause(answer, policy))
         case Withdrawn() if asset.waiting and asset.waiting.reason is Reason.NEEDS_PERSON:

@@ -152,6 +152,19 @@ def test_a_clip_whose_last_order_could_not_be_found_stays_since_it_may_yet_turn_
     assert (here.row(asset_id)["model"], here.state(asset_id)) == (MODEL, State.WAITING)
 
 
+@pytest.mark.requirement("R50", "R57", "R58")
+def test_a_clip_none_of_whose_orders_ever_arrived_goes_elsewhere_instead_of_failing(here: World) -> None:
+    here.arm("create=503", model="google/veo-3-fast")
+    [clip] = here.render(ordered(here))
+    assert (clip.state, clip.model) == (State.DONE, ELSEWHERE)
+    tries = here.services.settings.clip_max_attempts
+    assert [take.model for take in here.takes(clip.id)] == [MODEL] * tries + [ELSEWHERE]
+    lost = [(number, kind) for number in range(1, tries + 1) for kind in ("reserve", "release")]
+    assert here.ledger(clip.id) == [*lost, (tries + 1, "reserve"), (tries + 1, "commit")]
+    assert clip.shot["fell_back_from"][0]["reason"] == "failing"
+    assert here.holders() == []
+
+
 @pytest.mark.requirement("R57", "R58")
 def test_nobody_takes_over_who_costs_more_than_the_operator_allows(here: World) -> None:
     settings = replace(here.services.settings, fallback_price_factor=0.05)

@@ -75,6 +75,7 @@ TABLE = [
     (State.UNCERTAIN, Working(prediction_id="p1"), State.RENDERING, True, "commit"),
     (State.UNCERTAIN, FINISHED, State.FETCHING, True, "commit"),
     (State.UNCERTAIN, ABSENT, State.FAILED, False, "release"),
+    (State.UNCERTAIN, REROUTED, State.FAILED, False, "release"),
     (State.UNCERTAIN, CURABLE, State.FAILED, False, "commit"),
     (State.UNCERTAIN, HOPELESS, State.FAILED, False, "commit"),
     (State.RENDERING, FINISHED, State.FETCHING, True, None),

@@ -152,6 +152,7 @@ TABLE: list[tuple[State, Answer, State, float | None, dict[str, Any]]] = [
     (State.UNCERTAIN, FINISHED, State.FETCHING, 0, FETCHING),
     (State.UNCERTAIN, ABSENT, State.WAITING, 4, anew(ABSENT, 4)),
     (State.UNCERTAIN, HOPELESS, State.FAILED, None, {**PLAINLY, "failure": failure(HOPELESS)}),
+    (State.UNCERTAIN, REROUTED, State.WAITING, 0, {**ELSEWHERE, "uncertain_since": None}),
     (State.UNCERTAIN, BLOCKED, State.UNCERTAIN, 42, {}),
     (State.UNCERTAIN, SILENT, State.UNCERTAIN, 11, {"silences": 2}),
     (State.UNCERTAIN, UNKNOWN, State.UNCERTAIN, 11, {"silences": 2}),

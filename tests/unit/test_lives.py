@@ -71,7 +71,7 @@ EVERYTHING: dict[State, list[Answer]] = {
         Withdrawn(),
     ],
     State.SUBMITTING: [*ANSWERED[State.SUBMITTING], BUSY, TURNED_AWAY, Withdrawn()],
-    State.UNCERTAIN: [*ANSWERED[State.UNCERTAIN], UNKNOWN, BUSY, SILENT, Withdrawn()],
+    State.UNCERTAIN: [*ANSWERED[State.UNCERTAIN], UNKNOWN, BUSY, SILENT, TURNED_AWAY, Withdrawn()],
     State.RENDERING: [*ANSWERED[State.RENDERING], working(queued=True), BUSY, Withdrawn()],
     State.CANCELLING: [*ANSWERED[State.CANCELLING], BUSY, Withdrawn()],
     State.FETCHING: [*ANSWERED[State.FETCHING], BUSY, Withdrawn()],
