@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Exists, Select, Text, bindparam, exists, func, or_, select, update
+from sqlalchemy import Connection, Select, Text, and_, bindparam, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.tables import api_keys, attempts, jobs, owners, spend
@@ -42,17 +42,17 @@ _LIMITED = (
 _BUDGET = select(jobs.c.budget_cents).where(jobs.c.id == bindparam("of")).with_for_update(key_share=True)
 _OWNER = select(owners.c.id).where(owners.c.id == bindparam("of")).with_for_update(key_share=True)
 _KEY = select(api_keys.c.day_budget_cents).where(api_keys.c.id == bindparam("of")).with_for_update(key_share=True)
-_TODAY = func.date_trunc("day", func.clock_timestamp(), "UTC")
-_ALSO = spend.alias("also")
-
-
-def _has(kind: str) -> Exists:
-    return exists().where(_ALSO.c.attempt_id == spend.c.attempt_id, _ALSO.c.kind == kind)
-
-
+# By the transaction's own time, as entries are dated; and a clock that moves on can't be looked up in an index.
+_TODAY = func.date_trunc("day", func.now(), "UTC")
+_BOOKED = spend.alias("booked")
+_GIVEN_BACK = (
+    select(and_(func.bool_or(_BOOKED.c.kind == "release"), ~func.bool_or(_BOOKED.c.kind == "commit")))
+    .where(_BOOKED.c.attempt_id == spend.c.attempt_id)
+    .scalar_subquery()
+)
 # A release counts on the day of its reserve, or yesterday's would be money for today; not when the order turned up.
-_RESERVED = select(func.coalesce(func.sum(spend.c.cents), 0)).where(
-    spend.c.kind == "reserve", or_(~_has("release"), _has("commit"))
+_RESERVED = select(
+    func.coalesce(func.sum(case((spend.c.kind != "reserve", 0), (_GIVEN_BACK, 0), else_=spend.c.cents)), 0)
 )
 _OF_JOB = _RESERVED.where(spend.c.job_id == bindparam("of"))
 _OF_DAY = _RESERVED.where(spend.c.owner_id == bindparam("of"), spend.c.at >= _TODAY)

@@ -6,8 +6,11 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from pipeline.accept import accept
+from pipeline.database import ledger
+from pipeline.database.engine import transaction
 from pipeline.domain.answers import Reason
 from pipeline.domain.asset import State
 from pipeline.render import Verdict, step
@@ -146,3 +149,14 @@ def test_who_waits_for_a_keys_money_is_looked_at_again_when_the_key_may_spend_mo
     assert here.services.store.keys.limit(key.id, 0)
     assert step(here.services, asset_id) != NOT_YET
     assert here.until(asset_id)["state"] == State.DONE
+
+
+@pytest.mark.requirement("R57", "R66")
+def test_what_was_spent_today_is_found_without_reading_what_was_ever_spent(here: World) -> None:
+    bound = ledger._OF_DAY.params(of=here.owner_id)
+    sql = bound.compile(here.services.store.engine, compile_kwargs={"literal_binds": True})
+    with transaction(here.services.store.engine) as connection:
+        # A table of a test is always read whole, if it may be.
+        connection.execute(text("set local enable_seqscan = off"))
+        plan = connection.execute(text(f"explain {sql}")).scalars().all()
+    assert any("Index Cond: (at >= " in line for line in plan), plan
