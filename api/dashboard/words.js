@@ -122,6 +122,7 @@ export function clipLine(clip, progress, sinceSeconds = 0) {
   if (clip.status === "failed") return `failed: ${failedWords(clip.error)}`;
   if (clip.status === "cancelled") return clip.cost_cents ? `cancelled · ${money(clip.cost_cents)}` : "cancelled";
   if (clip.waiting?.reason === "dependency" && clip.parts?.some((part) => part.kind === "image" && part.status !== "complete")) return "waiting for its keyframe";
+  if (clip.waiting?.reason === "dependency" && Number.isInteger(clip.dependency) && clip.dependency < clip.index) return `waiting for clip ${clip.dependency + 1}`;
   if (clip.waiting) return waitingWords(clip.waiting, sinceSeconds, clip.provider);
   if (clip.status === "queued") return "waiting for its turn";
   const state = STATES[clip.state] || clip.status;

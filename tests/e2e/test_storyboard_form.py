@@ -166,6 +166,25 @@ def test_what_is_made_beside_a_clip_is_told_as_it_goes(browser: Browser, stack: 
     ]
 
 
+@pytest.mark.requirement("R60", "R62")
+@pytest.mark.parametrize(
+    ("clip", "said"),
+    [
+        ({"index": 2, "dependency": 0}, "waiting for clip 1"),
+        ({"index": 2, "dependency": None}, "waiting for what it is made from"),
+        ({"index": 2, "dependency": 2}, "waiting for what it is made from"),
+    ],
+)
+def test_a_clip_that_goes_on_from_another_names_it(
+    browser: Browser, stack: Stack, clip: dict[str, Any], said: str
+) -> None:
+    line = """async (clip) => (await import("/dashboard/words.js")).clipLine(clip, null)"""
+    waits = {"status": "queued", "state": "waiting", "waiting": {"reason": "dependency"}}
+    with opened(browser) as page:
+        page.goto(stack.addresses.api_url)
+        assert page.evaluate(line, clip | waits) == said
+
+
 @pytest.mark.requirement("R46", "R60")
 def test_a_part_that_failed_says_why_and_does_not_ask_for_what_nobody_can_do(browser: Browser, stack: Stack) -> None:
     part = {"asset_id": "k", "kind": "audio", "status": "rendering", "state": "rendering", "waiting": None}
