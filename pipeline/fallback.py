@@ -28,7 +28,7 @@ _LOG = logs.get(__name__)
 def rerouted(services: Services, hold: Hold, answer: Answer) -> Answer:
     """The same answer, or in its place that another model takes over."""
     reason = _reason(services, hold, answer)
-    if reason == FAILING and hold.kind == CONTEXT:
+    if reason == FAILING and hold.kind == CONTEXT and isinstance(answer, Busy):
         # Words about pictures only help: a whole job must not stand still for them.
         return Refused(code="provider_unreachable", message=f"{hold.model} is failing", retryable=True)
     if reason is None or hold.kind != "video" or (_was_in_doubt(hold) and not _last_was_absent(services, hold, answer)):

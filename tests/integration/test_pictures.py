@@ -205,6 +205,19 @@ def test_a_vision_model_that_fails_leaves_the_job_without_a_context_and_says_so(
     assert len(clip["reference_images"]) == 1
 
 
+@pytest.mark.requirement("R45", "R50", "R66")
+def test_words_none_of_whose_orders_ever_arrived_cost_nothing(here: World, web: Pictures, jpeg: bytes) -> None:
+    settings = replace(here.services.settings, settle_absent_after_seconds=0.01)
+    hasty = replace(here, services=replace(here.services, settings=settings))
+    hasty.arm("create=503", model="google/gemini-2.5-flash")
+    job_id = hasty.order([scene("Dawn")], reference_images=[web.put("a.jpg", jpeg)])
+    document = made(hasty, job_id)
+    [context] = assets(hasty, job_id, "context")
+    tries = range(1, settings.clip_max_attempts + 1)
+    assert hasty.ledger(context["id"]) == [(number, kind) for number in tries for kind in ("reserve", "release")]
+    assert (context["failure"]["code"], document["video_clips"][0]["state"]) == ("absent", State.DONE)
+
+
 @pytest.mark.requirement("R45", "R50")
 def test_a_vision_model_that_is_down_holds_nobody_up_for_long(here: World, web: Pictures, jpeg: bytes) -> None:
     circuit = Circuit(provider="replicate", account="replicate", model="replicate/gemini-2.5-flash")
