@@ -21,6 +21,8 @@ from pipeline.storage import CONTENT_TYPES
 
 _MIB = 1024 * 1024
 _STORE_AWAY_SECONDS = 10.0
+# In one process, half of the shipped threads: customers' slow hosts must not keep finished clips from coming home.
+_AT_ONCE = BoundedSemaphore(4)
 _AGAIN_SECONDS = (0.2, 2.0)
 # The further back in its job, the later it asks again: hundreds that wait must cost no more looks than a few.
 _AGAIN_SHARE = 1 / 20
@@ -28,27 +30,22 @@ _AGAIN_SHARE = 1 / 20
 
 @dataclass(frozen=True, kw_only=True)
 class Sort:
-    """How one kind of material is brought home: its proof, its limits, and the code of what is none.
-
-    ``at_once`` in one process: a customer's slow host must not keep other customers' clips from coming home.
-    """
+    """How one kind of material is brought home: its proof, its limits, and the code of what is none."""
 
     check: Callable[[Media, Path], Still | Clip | Sound]
     refusal: str
     most: Limits
-    at_once: BoundedSemaphore
 
 
 def bring_home(services: Services, hold: Hold) -> Answer:
     """Stored; Silent, when fetching again may help; or Refused, which names the field that it was given in."""
-    sort = SORTS[hold.kind]
-    if not sort.at_once.acquire(blocking=False):
+    if not _AT_ONCE.acquire(blocking=False):
         wait_seconds = random.uniform(*_AGAIN_SECONDS) * (1 + hold.index * _AGAIN_SHARE)  # noqa: S311 - dice, not secrets
         return Busy(reason=Reason.RETRY, wait_seconds=min(wait_seconds, 60.0))
     try:
-        return _fetched(services, hold, sort)
+        return _fetched(services, hold, SORTS[hold.kind])
     finally:
-        sort.at_once.release()
+        _AT_ONCE.release()
 
 
 def _fetched(services: Services, hold: Hold, sort: Sort) -> Answer:
@@ -94,18 +91,15 @@ SORTS = {
         check=Media.check_picture,
         refusal="bad_picture",
         most=Limits(read_seconds=10.0, total_seconds=60.0, max_bytes=30 * _MIB),
-        at_once=BoundedSemaphore(3),
     ),
     FOOTAGE: Sort(
         check=_footage,
         refusal="bad_video",
         most=Limits(read_seconds=10.0, total_seconds=180.0, max_bytes=200 * _MIB),
-        at_once=BoundedSemaphore(2),
     ),
     SOUND: Sort(
         check=Media.check_sound,
         refusal="bad_audio",
         most=Limits(read_seconds=10.0, total_seconds=60.0, max_bytes=50 * _MIB),
-        at_once=BoundedSemaphore(2),
     ),
 }

@@ -301,7 +301,7 @@ def test_pictures_of_slow_hosts_leave_room_for_everything_else_that_comes_home(
     [row] = assets(here, job_id, "picture")
     with monkeypatch.context() as patched:
         room = BoundedSemaphore(1)
-        patched.setitem(material.SORTS, "picture", replace(material.SORTS["picture"], at_once=room))
+        patched.setattr(material, "_AT_ONCE", room)
         assert room.acquire(blocking=False)
         verdict = here.step(row["id"])
         assert verdict.countdown
