@@ -173,8 +173,9 @@ def _lacks_a_part(clip: ClipRow) -> bool:
 
 
 def _was_flagged(clip: ClipRow) -> bool:
-    """Whether a moderation verdict ended it: unchanged it would be paid for to hear the same again."""
-    return clip.state is State.FAILED and (clip.failure or {}).get("code") == "moderated"
+    """Whether a moderation verdict ended it, or a part of it: unchanged it would be paid for to hear the same again."""
+    ended = [(clip.state, clip.failure), *((State(part["state"]), part["failure"]) for part in clip.parts)]
+    return any(state is State.FAILED and (failure or {}).get("code") == "moderated" for state, failure in ended)
 
 
 def _has_failed(clip: ClipRow) -> bool:

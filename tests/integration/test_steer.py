@@ -182,6 +182,22 @@ def test_what_was_flagged_is_not_asked_for_again_in_bulk_but_by_itself(
     assert here.state(flagged) == State.WAITING
 
 
+@pytest.mark.requirement("R46", "R68")
+def test_a_narration_that_was_flagged_is_not_bought_again_in_bulk(here: World) -> None:
+    scene = {"description": "a tower", "duration": 2, "narration": "It was night."}
+    job_id = here.order([scene], speech_model="replicate/speech-2.8-hd")
+    [clip] = here.ids(job_id)
+    here.query("update assets set state = 'failed', finished_at = now() where kind = 'audio'")
+    here.end(clip, DONE)
+    verdict = json.dumps({"code": "moderated", "message": "the text was flagged", "retryable": False})
+    here.query("update assets set failure = cast(:why as jsonb) where kind = 'audio'", why=verdict)
+    for again in (steer.retry_failed, steer.resume):
+        with pytest.raises(NotInThatState, match="was flagged"):
+            again(here.services, here.owner_id, job_id)
+    steer.retry(here.services, here.owner_id, job_id, 0)
+    assert here.query("select state from assets where kind = 'audio'") == [{"state": "waiting"}]
+
+
 @pytest.mark.requirement("R50")
 def test_of_eight_who_retry_the_same_clip_at_once_one_opens_a_round(here: World) -> None:
     job_id = ended(here, FAILED)
