@@ -14,9 +14,9 @@ from pipeline.domain.timing import took
 _SAMPLES = 200
 # Of so many ends in a row at least one should have been told by a webhook, where webhooks arrive.
 _HEARD_OF = 20
-# Every step asks; the answer moves slowly, once there is one.
+# Every step asks; the answer moves slowly, once there is one. Until then there is little to read.
 _FRESH_SECONDS = 15.0
-_SOON_SECONDS = 1.0
+_SOON_SECONDS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
