@@ -71,13 +71,12 @@ def simulator(**more: str) -> Iterator[Simulator]:
         )
 
 
-# Deleting a few rows is twenty times as quick as making the files of a new database, and dropping them.
+# Quicker than the files of a whole new database. Rows that were deleted would leave room among which new ones lie in
+# any order, and be found in it.
 EMPTY = """
-do $$ declare found text; begin
-    set local session_replication_role = replica;
-    for found in select format('delete from %I.%I', schemaname, tablename) from pg_tables
-        where schemaname = 'public' and tablename <> 'alembic_version' loop execute found; end loop;
-    perform setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false) from pg_sequences;
+do $$ begin
+    execute (select 'truncate ' || string_agg(format('%I.%I', schemaname, tablename), ', ') || ' restart identity'
+        from pg_tables where schemaname = 'public' and tablename <> 'alembic_version');
 end $$
 """
 

@@ -76,7 +76,7 @@ def test_a_member_whose_message_was_lost_is_sent_again(here: World) -> None:
     _, [first, second, third] = started(here, 3)
     overdue(here, 3)
     here.query("update assets set claimed_until = clock_timestamp() + interval '9 s' where id = :id", id=second)
-    here.query("update assets set due_at = clock_timestamp() - interval '1 s' where id = :id", id=third)
+    here.query("update assets set due_at = clock_timestamp() where id = :id", id=third)
     assert sweep(here.services).waked == 1
     assert here.carrier.published == [first]
 
@@ -90,7 +90,7 @@ def test_files_that_nobody_fetches_keep_no_other_lost_message_from_being_sent_ag
     )
     due = here.services.store.forgotten.due(grace=timedelta(seconds=2), limit=2)
     assert [each.asset_id for each in due if not each.fetching] == [rendering]
-    assert [each.asset_id for each in due if each.fetching] == finished[:2]
+    assert len({each.asset_id for each in due if each.fetching} & {*finished}) == 2
 
 
 @pytest.mark.requirement("R55")
