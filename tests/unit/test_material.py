@@ -3,34 +3,17 @@
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipeline.domain.catalogue import load
 from pipeline.domain.fit import INPUT_FIELDS
 from pipeline.domain.material import SORTS, by_ours, material_of, without_links
 from pipeline.domain.model import Model
-from pipeline.domain.order import plan_clip
 from pipeline.domain.rows import INPUTS_OF_MODE, Mode
-from pipeline.domain.shot import Shot, Source, as_kept
-from pipeline.domain.spec import JobSpec, parse_job
+from pipeline.domain.shot import Source, as_kept
+from tests.planned import SHIPPED, job, shot_of
 
-FOLDER = Path(__file__).parents[2] / "pipeline" / "catalogue"
-SHIPPED = load({path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.toml")})
 A, B, C = (f"https://cdn.example/{name}" for name in "abc")
-
-
-def job(*scenes: dict[str, Any], model: str = "replicate/seedance-1-lite", **more: Any) -> JobSpec:
-    spelt = [{"description": "A lighthouse", "duration": 5} | scene for scene in scenes or [{}]]
-    return parse_job({"model": model, "scenes": spelt, **more})
-
-
-def shot_of(spec: JobSpec, index: int = 0) -> Shot:
-    shot, problems = plan_clip(spec, index, SHIPPED, duration_buffer=1.0)
-    assert shot is not None, problems
-    return shot
 
 
 def test_every_input_that_a_model_can_take_is_brought_home_as_something() -> None:

@@ -1,13 +1,10 @@
 """Which shots get a job's reference images, and what is said of them."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.domain.catalogue import load
 from pipeline.domain.fit import mode_of
-from pipeline.domain.order import plan_clip
 from pipeline.domain.pictures import (
     Describer,
     after_words,
@@ -18,25 +15,12 @@ from pipeline.domain.pictures import (
     with_references,
 )
 from pipeline.domain.shot import Shot, Source
-from pipeline.domain.spec import JobSpec, parse_job
+from tests.planned import SHIPPED, job, shot_of
 
-FOLDER = Path(__file__).parents[2] / "pipeline" / "catalogue"
-SHIPPED = load({path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.toml")})
 LITE = SHIPPED.model("replicate/seedance-1-lite")  # takes four reference images
 FAST = SHIPPED.model("replicate/seedance-1-pro-fast")  # takes none
 DESCRIBER = Describer(model=SHIPPED.model("replicate/gemini-2.5-flash"), prompt="Say what you see")
 A, B, C, D, E, F = (f"https://cdn.example/{name}.jpg" for name in "abcdef")
-
-
-def job(*scenes: dict[str, Any], model: str = LITE.key, **more: Any) -> JobSpec:
-    spelt = [{"description": "A lighthouse", "duration": 5} | scene for scene in scenes or [{}]]
-    return parse_job({"model": model, "scenes": spelt, **more})
-
-
-def shot_of(spec: JobSpec, index: int = 0) -> Shot:
-    shot, problems = plan_clip(spec, index, SHIPPED, duration_buffer=1.0)
-    assert shot is not None, problems
-    return shot
 
 
 @pytest.mark.requirement("R45")
