@@ -73,7 +73,7 @@ def watched(asset: Asset, answer: Working, policy: Policy, now: datetime) -> Dec
 
 def _never_begun(policy: Policy) -> Failure:
     hours = policy.queue_limit.total_seconds() / 3600
-    message = f"the provider did not begin with it within {hours:g} h of the order; it was cancelled"
+    message = f"the provider did not begin with it within {hours:g} h of the order; it was given up"
     return Failure(code="queued_too_long", message=message, retryable=True)
 
 
@@ -91,7 +91,7 @@ def within_limits(asset: Asset, policy: Policy, now: datetime, *, wait: timedelt
     if elapsed > policy.hard_limit:
         late = Failure(
             code="timed_out",
-            message=f"the provider did not finish within {policy.hard_limit.total_seconds():.0f} s; it was cancelled",
+            message=f"the provider did not finish within {policy.hard_limit.total_seconds():.0f} s; it was given up",
             retryable=True,
         )
         return cancelling(replace(asset, failure=late))
