@@ -34,11 +34,11 @@ function usePrice(body) {
 }
 
 /** A model of a kind; the first that there is, until another is chosen. */
-function ModelField({ draft, set, kind, name, label, complaints }) {
+function ModelField({ draft, set, preset, kind, name, label, complaints }) {
   const rows = useCatalogue(kind);
   const providers = [...new Set(rows.map((row) => row.provider))];
   useEffect(() => {
-    if (!draft[name] && rows.length) set({ [name]: rows[0].name });
+    if (!draft[name] && rows.length) preset(name, rows[0].name);
   }, [rows, draft[name]]);
   return html`
     <${Field} label=${html`${label} <span class="small muted">at ${draft[name].split("/")[0]}</span>`} complaint=${complaints[name]}>
@@ -60,10 +60,10 @@ function RatioField({ draft, set, ratios, complaint }) {
       ${complaint && html`<p class="complaint-line">${complaint}</p>`}</fieldset>`;
 }
 
-function Form({ draft, set, complaints }) {
+function Form({ draft, set, preset, complaints }) {
   const rows = useCatalogue();
   const row = rows.find(({ name }) => name === draft.model);
-  const maker = (kind, name, label) => html`<${ModelField} draft=${draft} set=${set} kind=${kind} name=${name} label=${label} complaints=${complaints} />`;
+  const maker = (kind, name, label) => html`<${ModelField} ...${{ draft, set, preset }} kind=${kind} name=${name} label=${label} complaints=${complaints} />`;
   const wanted = (part) => draft.scenes.some((scene) => scene[part]);
   const input = (name) => ({ value: draft[name], onInput: (e) => set({ [name]: e.target.value }) });
   return html`
@@ -119,7 +119,7 @@ function Price({ body, cents, warnings, problem, busy, submit, others }) {
     </aside>`;
 }
 
-/** The draft in its two dresses, `{draft, text, json, set, setText, turn, body}`. */
+/** The draft in its two dresses, `{draft, text, json, set, preset, setText, turn, body}`; `preset` is for what nobody chose. */
 function useDraft() {
   const [draft, setDraft] = useState(newDraft);
   const [text, setText] = useState("");
@@ -135,7 +135,10 @@ function useDraft() {
     setDraft(draftOf(storyboard));
     setText(JSON.stringify(storyboard, null, 2));
   };
-  return { draft, text, json, body, turn, fill, setText, set: (changes) => setDraft((last) => ({ ...last, ...changes })) };
+  const set = (changes) => setDraft((last) => ({ ...last, ...changes }));
+  // Effects run late: whoever chose meanwhile has chosen.
+  const preset = (name, value) => setDraft((last) => (last[name] ? last : { ...last, [name]: value }));
+  return { draft, text, json, body, turn, fill, setText, set, preset };
 }
 
 /** `{busy, refused, submit}`: sends the body once, and keeps the refusal until the body changes. */

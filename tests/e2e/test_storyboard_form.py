@@ -42,6 +42,16 @@ LOADED_MIDWAY = """async () => {
   return progressOf(page.clips[0], page.usualSeconds, 60000);
 }"""
 
+CHOSEN_AT_ONCE = """
+new MutationObserver((_, observer) => {
+  const wanted = [...document.querySelectorAll("option")].find((each) => each.textContent === "Seedance 1 Pro");
+  if (!wanted) return;
+  observer.disconnect();
+  wanted.closest("select").value = wanted.value;
+  wanted.closest("select").dispatchEvent(new Event("change", { bubbles: true }));
+}).observe(document, { childList: true, subtree: true });
+"""
+
 
 def new_job(page: Page, stack: Stack) -> None:
     page.goto(f"{stack.addresses.api_url}/jobs/new")
@@ -52,6 +62,16 @@ def ordered(page: Page, key: str) -> dict[str, Any]:
     """The document of the job whose page is shown."""
     address = page.url.replace("/jobs/", "/v1/jobs/")
     return dict(requests.get(address, headers={"Authorization": f"Bearer {key}"}, timeout=30).json())
+
+
+def test_a_model_that_is_chosen_as_soon_as_it_is_shown_stays_chosen(browser: Browser, stack: Stack, key: str) -> None:
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        page.add_init_script(CHOSEN_AT_ONCE)
+        page.goto(f"{stack.addresses.api_url}/jobs/new")
+        page.get_by_role("textbox", name="Scene 1").fill("A boat leaves.")
+        expect(page.locator(".figure")).to_have_text("about $0.75")
+        expect(page.get_by_label("Model").locator("option:checked")).to_have_text("Seedance 1 Pro")
 
 
 @pytest.mark.requirement("R38", "R46", "R62")
