@@ -95,9 +95,11 @@ class Steps:
             connection.execute(gate.EXTEND, {**_fence(hold), "lease": lease})
 
     def wake(self, asset_ids: Sequence[UUID]) -> list[Member]:
-        """Make rows due now, even while somebody holds them; the members to publish come back."""
+        """Make rows due now, even while somebody holds them; the members to publish come back, in this order."""
         with transaction(self.engine) as connection:
-            return [member(row) for row in connection.execute(gate.WAKE, {"of": list(asset_ids)}).mappings()]
+            woken = [member(row) for row in connection.execute(gate.WAKE, {"of": list(asset_ids)}).mappings()]
+        turns = {asset_id: turn for turn, asset_id in enumerate(asset_ids)}
+        return sorted(woken, key=lambda each: turns[each.asset_id])
 
     def adopt(self, attempt_id: UUID, prediction_id: str) -> None:
         """Keep what a provider told us even when the claim was lost: knowledge is never fenced."""

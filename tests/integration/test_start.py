@@ -36,6 +36,14 @@ def test_a_round_opens_its_chord_for_all_and_sends_as_many_as_have_a_slot(here: 
     assert [claimable(here, asset_id) for asset_id in asset_ids] == [True] * 5 + [False] * 3
 
 
+@pytest.mark.requirement("R52")
+def test_whoever_is_waked_is_sent_in_turn_wherever_the_rows_lie(here: World) -> None:
+    asset_ids = here.ids(here.job(3))
+    turns = [asset_ids[1], asset_ids[2], asset_ids[0]]
+    here.services.wake(turns)
+    assert here.carrier.published == turns
+
+
 @pytest.mark.requirement("R02")
 def test_a_round_begins_once_however_often_it_is_asked_for(here: World) -> None:
     job_id = here.job(2)
