@@ -219,7 +219,15 @@ attempts = Table(
     Column("thumbnail_key", Text),
     Column("last_frame_key", Text),
     UniqueConstraint("asset_id", "number"),
-    UniqueConstraint("account", "prediction_id"),
+    # Partial, so that Postgres does not take it for a key: a webhook never waits for the step that writes its order's
+    # answer, nor that step for the webhook.
+    Index(
+        "uq_attempts_prediction",
+        "account",
+        "prediction_id",
+        unique=True,
+        postgresql_where=text("prediction_id is not null"),
+    ),
     # At most one attempt of an asset may be costing money at a time.
     Index("uq_attempts_live", "asset_id", unique=True, postgresql_where=text("live")),
     Index("ix_attempts_job", "job_id"),

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from pipeline.database.engine import transaction
 from pipeline.database.runs import DoneClip
-from pipeline.domain.answers import Picture
+from pipeline.domain.answers import Picture, Working
 from pipeline.domain.asset import State
 from pipeline.domain.errors import NotInThatState
 from tests import servers
@@ -98,6 +98,19 @@ def test_a_choice_does_not_wait_for_the_step_of_a_clip_that_is_being_made(here: 
     with held(here, "assets", asset_id), pytest.raises(NotInThatState, match="the clip is being made"):
         here.services.store.jobs.choose(job_id, asset_id, take.id)
     assert here.until(asset_id)["state"] == State.DONE
+
+
+@pytest.mark.requirement("R50", "R53")
+def test_a_webhook_does_not_wait_for_the_step_that_writes_its_orders_answer(here: World) -> None:
+    asset_id = here.clip()
+    here.until(asset_id, State.RENDERING)
+    [take] = here.takes(asset_id)
+    assert take.prediction_id
+    with transaction(here.services.store.engine) as connection:
+        connection.execute(text("update attempts set prediction_id = 'another' where id = :id"), {"id": take.id})
+        report = partial(here.services.store.steps.receive, take.id, provider="replicate", webhook_id="w1")
+        assert report(prediction_id=take.prediction_id, answer=Working(progress=50))
+        connection.rollback()
 
 
 @pytest.mark.requirement("R47", "R61")
