@@ -94,7 +94,7 @@ class JobStore {
     const clip = await api.jobs.clip(this.id, index).catch(() => null);
     if (!clip) return;
     // Something happened while the document travelled: it may be older than what is shown.
-    if (before && this.state.clips[index]?.status !== before.status) this.refresh(index);
+    if (this.state.clips[index] !== before) this.refresh(index);
     else this.set(model.withClip(this.state, clip, Date.now()));
   }
 

@@ -56,6 +56,7 @@ function glideOf(old, clip, usualSeconds, now) {
 
 /** The page after a whole job document; `seq` null when the document came without one. */
 export function withSnapshot(state, document, seq, now) {
+  if (seq !== null && seq < state.seq) return state; // overtaken on its way
   const { video_clips: fresh = [], ...job } = document;
   const clips = fresh.map((clip, i) => merge(state.clips[i], clip, state.usualSeconds, now));
   if (sameFile(state.job?.film?.url, job.film?.url)) job.film = state.job.film;

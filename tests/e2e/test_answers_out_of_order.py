@@ -5,12 +5,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, WebSocketRoute, expect
+from playwright.sync_api import Browser, Route, WebSocketRoute, expect
 
 from cli.stack.stack import Stack
-from tests.pages import SLOW, card, opened, sign_in, storyboard
+from tests.pages import LONG_MS, SLOW, card, opened, sign_in, storyboard
 
 SOCKET = re.compile(r"/socket\.io/")
+OLDER = """async () => {
+  const { unknown, withSnapshot } = await import("/dashboard/job.js");
+  const told = (state) => ({ state, video_clips: [{ index: 0, status: state, state, progress: 0 }] });
+  const page = withSnapshot(unknown(), told("complete"), 12, 0);
+  return [[told("running"), 10], [told("failed"), null]].map(([document, seq]) => {
+    const { job, seq: now } = withSnapshot(page, document, seq, 0);
+    return [job.state, now];
+  });
+}"""
 
 
 @pytest.mark.requirement("R34")
@@ -39,3 +48,48 @@ def test_a_page_that_was_not_let_in_by_the_socket_asks_again(
         expect(card(page, 0)).to_be_visible()
         expect(card(page, 0)).to_contain_text("saved", timeout=25_000)
         assert refused
+
+
+@pytest.mark.requirement("R34")
+def test_a_snapshot_that_was_overtaken_changes_nothing(browser: Browser, stack: Stack) -> None:
+    with opened(browser) as page:
+        page.goto(stack.addresses.api_url)
+        assert page.evaluate(OLDER) == [["complete", 12], ["failed", 12]]
+
+
+@pytest.mark.requirement("R38")
+def test_a_picture_that_came_while_its_clip_was_read_stays(
+    browser: Browser, stack: Stack, key: str, submit: Callable[[dict[str, Any]], str]
+) -> None:
+    late: list[Callable[[], None]] = []
+    reading: list[Route] = []
+
+    def without_picture(route: Route) -> None:
+        if reading:
+            route.continue_()
+            return
+        reading.append(route)
+        for deliver in late:
+            deliver()
+
+    def hold_pictures(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def told(message: str | bytes) -> None:
+            if not reading and (late or "thumbnail_ready" in str(message)):
+                late.append(lambda: socket.send(message))
+            else:
+                socket.send(message)
+
+        server.on_message(told)
+
+    with opened(browser) as page:
+        page.route_web_socket(SOCKET, hold_pictures)
+        page.route(re.compile("/clips/0$"), without_picture)
+        sign_in(page, stack, key)
+        page.goto(submit(storyboard("A bell buoy.", "Fog comes in. [[sim: seconds=25]]")))
+        expect(card(page, 0).locator("img")).to_be_visible(timeout=LONG_MS)
+        document = reading[0].fetch().json()
+        reading[0].fulfill(json=document | {"thumbnail_url": None})
+        expect(card(page, 0)).to_contain_text("$")
+        expect(card(page, 0).locator("img")).to_be_visible()
