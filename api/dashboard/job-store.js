@@ -15,7 +15,6 @@ class JobStore {
     this.problem = null;
     this.stale = new Set();
     this.listeners = new Set();
-    this.drawing = false;
   }
 
   open() {
@@ -118,14 +117,10 @@ class JobStore {
 
   // Many events in one frame are one drawing. A hidden tab has no frames, but its title still tells the story.
   changed() {
-    if (this.drawing) return;
-    this.drawing = true;
-    const draw = () => {
-      this.drawing = false;
+    this.drawing ??= setTimeout(() => {
+      this.drawing = null;
       this.listeners.forEach((listener) => listener());
-    };
-    if (document.hidden) setTimeout(draw, 0);
-    else requestAnimationFrame(draw);
+    }, 16);
   }
 }
 

@@ -11,6 +11,13 @@ from cli.stack.stack import Stack
 from tests.pages import LONG_MS, SLOW, card, opened, sign_in, storyboard
 
 SOCKET = re.compile(r"/socket\.io/")
+# A tab that is left gets no more frames, not even one that it was promised.
+LEFT_BEFORE_A_FRAME = """() => {
+  window.requestAnimationFrame = () => {
+    Object.defineProperty(document, "hidden", { value: true, configurable: true });
+    return 0;
+  };
+}"""
 OLDER = """async () => {
   const { unknown, withSnapshot } = await import("/dashboard/job.js");
   const told = (state) => ({ state, video_clips: [{ index: 0, status: state, state, progress: 0 }] });
@@ -93,3 +100,14 @@ def test_a_picture_that_came_while_its_clip_was_read_stays(
         reading[0].fulfill(json=document | {"thumbnail_url": None})
         expect(card(page, 0)).to_contain_text("$")
         expect(card(page, 0).locator("img")).to_be_visible()
+
+
+def test_the_title_goes_on_in_a_tab_that_was_left_between_news_and_drawing(
+    browser: Browser, stack: Stack, key: str, submit: Callable[[dict[str, Any]], str]
+) -> None:
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        page.goto(submit(storyboard(f"Ebb. {SLOW}")))
+        expect(page).to_have_title("0/1 · Harbour")
+        page.evaluate(LEFT_BEFORE_A_FRAME)
+        expect(page).to_have_title("✓ Harbour", timeout=25_000)
