@@ -105,6 +105,6 @@ export function JobPage({ id, tab }) {
       <a class="back" href="/"><${Icon} name="back" />Jobs</a>
       <${JobHead} store=${store} />
       <${Views} store=${store} tab=${tab} open=${open} />
-      ${opened !== null && clips[opened] && html`<${ClipSheet} clip=${clips[opened]} store=${store} close=${() => open(null)} />`}
+      ${opened !== null && clips[opened] && html`<${ClipSheet} clip=${clips[opened]} store=${store} close=${() => open((now) => (now === opened ? null : now))} />`}
     </div>`;
 }

@@ -146,12 +146,14 @@ function useSubmit(body) {
   const [busy, setBusy] = useState(false);
   const [refused, setRefused] = useState(null);
   const sent = useRef(null);
+  useEffect(() => () => { sent.current = null; }, []); // who left stays away
   const text = JSON.stringify(body);
   const submit = async () => {
     sent.current = text;
     setBusy(true);
     try {
-      go(jobHref((await submitOnce(body)).id));
+      const { id } = await submitOnce(body);
+      if (sent.current) go(jobHref(id));
     } catch (problem) {
       setRefused(problem);
       setBusy(false);

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Route, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
 from cli.stack.stack import Stack
-from tests.pages import LONG_MS, SLOW, card, opened, sign_in, storyboard
+from tests.pages import FLAGGED, LONG_MS, SLOW, card, opened, sign_in, storyboard
 
 SOCKET = re.compile(r"/socket\.io/")
+# For the page to make something of an answer.
+FRAMES = "() => new Promise((go) => requestAnimationFrame(() => setTimeout(go, 100)))"
 # A tab that is left gets no more frames, not even one that it was promised.
 LEFT_BEFORE_A_FRAME = """() => {
   window.requestAnimationFrame = () => {
@@ -27,6 +29,28 @@ OLDER = """async () => {
     return [job.state, now];
   });
 }"""
+
+
+class FirstRequest:
+    """Holds back the first order sent to an address."""
+
+    def __init__(self, page: Page, address: re.Pattern[str]) -> None:
+        self.held: Route | None = None
+        self.address = address
+        page.route(address, self._take)
+
+    def _take(self, route: Route) -> None:
+        if self.held or route.request.method != "POST":
+            route.continue_()
+        else:
+            self.held = route
+
+    def send(self, page: Page) -> None:
+        assert self.held is not None
+        with page.expect_response(self.address) as answer:
+            self.held.continue_()
+        answer.value.finished()
+        page.evaluate(FRAMES)
 
 
 @pytest.mark.requirement("R34")
@@ -111,3 +135,40 @@ def test_the_title_goes_on_in_a_tab_that_was_left_between_news_and_drawing(
         expect(page).to_have_title("0/1 · Harbour")
         page.evaluate(LEFT_BEFORE_A_FRAME)
         expect(page).to_have_title("✓ Harbour", timeout=25_000)
+
+
+@pytest.mark.requirement("R36")
+def test_a_retry_that_is_answered_late_leaves_another_clips_sheet_open(
+    browser: Browser, stack: Stack, key: str, submit: Callable[[dict[str, Any]], str]
+) -> None:
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        page.goto(submit(storyboard(f"A fight. {FLAGGED}", f"A duel. {FLAGGED}")))
+        page.get_by_role("button", name="Edit and retry clip 2").wait_for()
+        retry = FirstRequest(page, re.compile("/clips/0/retry$"))
+        page.get_by_role("button", name="Edit and retry clip 1").click()
+        page.get_by_label("Prompt").fill("Two friends laugh.")
+        page.get_by_role("button", name="Retry", exact=True).click()
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Edit and retry clip 2").click()
+        page.get_by_label("Prompt").fill("Two friends dance.")
+        retry.send(page)
+        expect(card(page, 0)).not_to_contain_text("failed")
+        expect(page.get_by_role("dialog", name="Clip 2").get_by_label("Prompt")).to_have_value("Two friends dance.")
+
+
+@pytest.mark.requirement("R42")
+def test_a_job_that_is_accepted_late_takes_nobody_from_the_next_one(browser: Browser, stack: Stack, key: str) -> None:
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        page.goto(f"{stack.addresses.api_url}/jobs/new")
+        page.get_by_label("Model").select_option(label="Seedance 1 Pro")
+        page.get_by_role("textbox", name="Scene 1").fill("A boat leaves.")
+        expect(page.locator(".figure")).to_contain_text("$")
+        order = FirstRequest(page, re.compile("/v1/jobs$"))
+        page.get_by_role("button", name="Make the clips").click()
+        page.get_by_role("link", name="Dailies, all jobs").click()
+        page.get_by_role("link", name="New job").click()
+        page.get_by_role("textbox", name="Scene 1").fill("It comes home.")
+        order.send(page)
+        expect(page.get_by_role("textbox", name="Scene 1")).to_have_value("It comes home.")
