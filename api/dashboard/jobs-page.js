@@ -18,7 +18,7 @@ const STRIP = 5;
 
 function listReducer(state, { type, answer, event }) {
   if (type === "page") {
-    const jobs = answer.start ? [...state.jobs, ...answer.jobs] : answer.jobs;
+    const jobs = answer.start ? [...state.jobs.slice(0, answer.start), ...answer.jobs] : answer.jobs;
     return { jobs, more: answer.has_more ? answer.next_start_index : null, problem: null };
   }
   if (type === "problem") return state.jobs ? state : { ...state, problem: answer };
@@ -69,7 +69,9 @@ function useFirstClips(job, seen) {
   const [clips, setClips] = useState([]);
   useEffect(() => {
     const keep = (old, fresh) => fresh.map((clip, i) => ({ ...clip, ...sameLinks(old[i], clip) }));
-    if (seen) api.jobs.clips(job.id, STRIP).then((answer) => setClips((old) => keep(old, answer.clips)), () => {});
+    let current = true;
+    if (seen) api.jobs.clips(job.id, STRIP).then((answer) => current && setClips((old) => keep(old, answer.clips)), () => {});
+    return () => (current = false);
   }, [seen, job.clips.complete, job.state]);
   return clips;
 }

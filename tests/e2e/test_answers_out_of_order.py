@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
+import requests
+from playwright.sync_api import APIResponse, Browser, Page, Route, WebSocketRoute, expect
 
 from cli.stack.stack import Stack
 from tests.pages import FLAGGED, LONG_MS, SLOW, card, opened, sign_in, storyboard
 
 SOCKET = re.compile(r"/socket\.io/")
+JOBS = re.compile(r"/v1/jobs\?start=0&")
 # For the page to make something of an answer.
 FRAMES = "() => new Promise((go) => requestAnimationFrame(() => setTimeout(go, 100)))"
 # A tab that is left gets no more frames, not even one that it was promised.
@@ -51,6 +53,36 @@ class FirstRequest:
             self.held.continue_()
         answer.value.finished()
         page.evaluate(FRAMES)
+
+
+class FirstAnswer:
+    """Holds back the first answer from an address, as the server gave it, and lets all others pass."""
+
+    def __init__(self, page: Page, address: re.Pattern[str]) -> None:
+        self.asked = self.answered = 0
+        self.held: tuple[Route, APIResponse] | None = None
+        page.route(address, self._take)
+
+    def _take(self, route: Route) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            self.held = (route, route.fetch())
+        else:
+            route.fulfill(response=route.fetch())
+            self.answered += 1
+
+    def arrive_last(self, page: Page) -> None:
+        page.evaluate(FRAMES)
+        while self.held is None or self.answered < self.asked - 1:
+            page.evaluate(FRAMES)
+        route, response = self.held
+        route.fulfill(response=response)
+        page.evaluate(FRAMES)
+
+
+def order(stack: Stack, key: str, body: dict[str, Any]) -> None:
+    headers = {"Authorization": f"Bearer {key}"}
+    requests.post(f"{stack.addresses.api_url}/v1/jobs", json=body, headers=headers, timeout=30).raise_for_status()
 
 
 @pytest.mark.requirement("R34")
@@ -172,3 +204,45 @@ def test_a_job_that_is_accepted_late_takes_nobody_from_the_next_one(browser: Bro
         page.get_by_role("textbox", name="Scene 1").fill("It comes home.")
         order.send(page)
         expect(page.get_by_role("textbox", name="Scene 1")).to_have_value("It comes home.")
+
+
+@pytest.mark.requirement("R38")
+def test_show_more_pressed_twice_shows_each_job_once(browser: Browser, stack: Stack) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    key = stack.create_key(owner="the impatient")
+    order(stack, key, storyboard("Ebb."))
+    order(stack, key, storyboard("Flood."))
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        expect(page.locator(".row-state")).to_have_text(["complete", "complete"], timeout=LONG_MS)
+        page.route(JOBS, lambda route: route.continue_(url=re.sub("limit=.*", "limit=1", route.request.url)))
+        page.reload()
+        expect(page.locator(".row")).to_have_count(1)
+        page.route(re.compile(r"/v1/jobs\?start=1&"), hold)
+        page.get_by_role("button", name="Show more").dblclick()
+        page.evaluate(FRAMES)
+        assert len(held) == 2
+        for route in held:
+            route.continue_()
+        expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+        page.evaluate(FRAMES)
+        expect(page.locator(".row")).to_have_count(2)
+
+
+@pytest.mark.requirement("R38")
+def test_a_row_keeps_its_pictures_when_an_older_answer_comes_late(browser: Browser, stack: Stack) -> None:
+    key = stack.create_key(owner="a slow projector")
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        page.goto(f"{stack.addresses.api_url}/accounts")
+        order(stack, key, storyboard(f"Ebb. {SLOW}"))
+        first = FirstAnswer(page, re.compile(r"/clips\?limit="))
+        page.goto(stack.addresses.api_url)
+        expect(page.locator(".row-state")).to_have_text("complete", timeout=LONG_MS)
+        expect(page.locator(".strip img")).to_have_count(1)
+        first.arrive_last(page)
+        expect(page.locator(".strip img")).to_have_count(1)
