@@ -7,7 +7,7 @@ import { JobsPage } from "./jobs-page.js";
 import { focusSearch, KeySheet, useKeys } from "./keys.js";
 import * as live from "./live.js";
 import { NewPage } from "./new-page.js";
-import { Complaints, Trouble } from "./notices.js";
+import { complain, Complaints, Trouble } from "./notices.js";
 import { go, useRoute } from "./routes.js";
 import { SignIn } from "./sign-in.js";
 import { html, render, useEffect, useState } from "./view.js";
@@ -90,7 +90,7 @@ function App() {
     setProblem(null);
     api.session.get().then(setOwner, (refusal) => (refusal.status === 401 ? setOwner(null) : setProblem(refusal)));
   };
-  const signOut = () => api.session.close().catch(() => {}).then(() => setOwner(null));
+  const signOut = () => api.session.close().then(() => setOwner(null), complain);
   useEffect(() => {
     ask();
     const out = () => setOwner(null);

@@ -35,7 +35,10 @@ export const usualSeconds = (model) =>
 export function useCatalogue(kind = "video") {
   const [rows, setRows] = useState(known);
   useEffect(() => {
-    load().then(setRows, () => {});
+    let shown = true;
+    const ask = () => shown && load().then(setRows, () => setTimeout(ask, 5000));
+    ask();
+    return () => (shown = false);
   }, []);
   return rows.filter((row) => row.fromWords && row.kind === kind);
 }

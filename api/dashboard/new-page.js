@@ -2,7 +2,7 @@
 import * as api from "./api.js";
 import { useCatalogue } from "./catalogue.js";
 import { Icon } from "./icons.js";
-import { Refusal } from "./notices.js";
+import { complain, Refusal } from "./notices.js";
 import { go, jobHref } from "./routes.js";
 import { Field, SceneList } from "./scene-fields.js";
 import { bodyOf, complaintAt, complaintsOf, draftOf, isWhole, newDraft, otherComplaints, submitOnce } from "./storyboard.js";
@@ -174,7 +174,7 @@ export function NewPage() {
   return html`
     <div class="page-head"><h1>New job</h1>
       <div role="group" class="tabs" aria-label="How to write it">${tab(false, "Form")}${tab(true, "JSON")}</div>
-      <button class="quiet" onClick=${() => api.sampleStoryboard().then(form.fill)}>Fill in the sample</button></div>
+      <button class="quiet" onClick=${() => api.sampleStoryboard().then(form.fill, complain)}>Fill in the sample</button></div>
     <div class="new">
       <div class="new-form">${form.json ? html`<${JsonForm} ...${form} />` : html`<${Form} ...${form} complaints=${complaints} />`}</div>
       <${Price} body=${form.body} cents=${price.cents} warnings=${price.warnings} problem=${problem} busy=${busy} submit=${submit} others=${others} />

@@ -85,6 +85,10 @@ def order(stack: Stack, key: str, body: dict[str, Any]) -> None:
     requests.post(f"{stack.addresses.api_url}/v1/jobs", json=body, headers=headers, timeout=30).raise_for_status()
 
 
+def lost_at_first(page: Page, address: str) -> None:
+    page.route(address, lambda route: route.abort(), times=1)
+
+
 @pytest.mark.requirement("R34")
 def test_a_page_that_was_not_let_in_by_the_socket_asks_again(
     browser: Browser, stack: Stack, key: str, submit: Callable[[dict[str, Any]], str]
@@ -246,3 +250,30 @@ def test_a_row_keeps_its_pictures_when_an_older_answer_comes_late(browser: Brows
         expect(page.locator(".strip img")).to_have_count(1)
         first.arrive_last(page)
         expect(page.locator(".strip img")).to_have_count(1)
+
+
+@pytest.mark.requirement("R42")
+def test_models_that_could_not_be_read_are_asked_for_again(browser: Browser, stack: Stack, key: str) -> None:
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        lost_at_first(page, "**/v1/models")
+        page.goto(f"{stack.addresses.api_url}/jobs/new")
+        expect(page.get_by_label("Model").locator("option:checked")).to_have_count(1, timeout=15_000)
+
+
+def test_who_could_not_be_signed_out_is_told(browser: Browser, stack: Stack, key: str) -> None:
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        page.route("**/session", lambda route: route.abort())
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("alert")).to_contain_text("can't be reached")
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def test_a_sample_that_could_not_be_read_is_complained_about(browser: Browser, stack: Stack, key: str) -> None:
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        page.goto(f"{stack.addresses.api_url}/jobs/new")
+        lost_at_first(page, "**/lighthouse.json")
+        page.get_by_role("button", name="Fill in the sample").click()
+        expect(page.get_by_role("alert")).to_contain_text("can't be reached")
