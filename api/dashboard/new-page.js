@@ -129,6 +129,7 @@ function useDraft() {
     if (wanted === json) return;
     if (wanted) setText(JSON.stringify(bodyOf(draft), null, 2));
     else if (body) setDraft(draftOf(body));
+    else if (text.trim()) return;
     setJson(wanted);
   };
   const fill = (storyboard) => {

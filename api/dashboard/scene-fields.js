@@ -16,7 +16,7 @@ function Duration({ scene, change, durations, wrong }) {
   const control = choices
     ? html`<select value=${scene.duration} onChange=${set}>
         ${choices.map((seconds) => html`<option value=${seconds} selected=${seconds === scene.duration}>${seconds} s</option>`)}</select>`
-    : html`<input type="number" value=${scene.duration} min=${durations?.min ?? 1} max=${durations?.max} step="any" onInput=${set} />`;
+    : html`<input type="number" defaultValue=${scene.duration} min=${durations?.min ?? 1} max=${durations?.max} step="any" onInput=${set} />`;
   return html`<${Field} label="Seconds" wrong=${wrong}>${control}<//>`;
 }
 

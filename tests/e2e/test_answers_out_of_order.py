@@ -277,3 +277,24 @@ def test_a_sample_that_could_not_be_read_is_complained_about(browser: Browser, s
         lost_at_first(page, "**/lighthouse.json")
         page.get_by_role("button", name="Fill in the sample").click()
         expect(page.get_by_role("alert")).to_contain_text("can't be reached")
+
+
+def test_a_length_with_a_fraction_can_be_typed(browser: Browser, stack: Stack, key: str) -> None:
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        page.goto(f"{stack.addresses.api_url}/jobs/new")
+        page.get_by_label("Model").select_option(label="Seedance 1 Pro")
+        page.get_by_label("Seconds").press("Control+a")
+        page.keyboard.type("4.5")
+        expect(page.get_by_label("Seconds")).to_have_value("4.5")
+
+
+def test_json_with_a_slip_is_still_there_after_a_look_at_the_form(browser: Browser, stack: Stack, key: str) -> None:
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        page.goto(f"{stack.addresses.api_url}/jobs/new")
+        page.get_by_role("button", name="JSON").click()
+        page.get_by_label("Storyboard as JSON").fill('{"title": "Harbour",}')
+        page.get_by_role("button", name="Form").click()
+        page.get_by_role("button", name="JSON").click()
+        expect(page.get_by_label("Storyboard as JSON")).to_have_value('{"title": "Harbour",}')
