@@ -55,11 +55,14 @@ class Lines:
         """
         free = or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < _CLOCK)
         wanted = exists().where(jobs.c.id == assets.c.job_id, jobs.c.cancel_requested_at.is_(None))
-        round_of = (assets.c.job_id == job_id, assets.c.round == round_)
-        begun = update(assets).where(*round_of, assets.c.state == State.WAITING, free, wanted)
+        of_round = (assets.c.job_id == job_id, assets.c.round == round_, assets.c.state == State.WAITING, free, wanted)
+        # By their ids, as whoever wakes several does.
+        locked = select(assets.c.id).where(*of_round).order_by(assets.c.id).with_for_update(key_share=True)
+        begun = update(assets).where(*of_round)
         aside = func.coalesce(assets.c.waiting["reason"].astext, "").in_(ASIDE)
         in_line = begun.where(~aside).values(_parked(Reason.SLOT)).returning(assets.c.id)
         with transaction(self.engine) as connection:
+            connection.execute(locked)
             for reason in ASIDE:
                 connection.execute(begun.where(~aside, held_by(reason)).values(_parked(reason)))
             ids = connection.execute(in_line).scalars().all()
