@@ -156,6 +156,16 @@ def test_a_thumbnail_that_waits_for_the_job_holds_no_clip(here: World) -> None:
     assert here.row(asset_id)["thumbnail_key"] == _PICTURE.key
 
 
+@pytest.mark.requirement("R47", "R61")
+def test_a_thumbnail_does_not_wait_for_the_step_of_a_clip_that_is_rendered_anew(here: World) -> None:
+    job_id = here.job()
+    [asset_id] = here.ids(job_id)
+    here.query("update assets set file_key = 'clips/a.mp4' where id = :id", id=asset_id)
+    clip = DoneClip(id=asset_id, job_id=job_id, owner_id=here.owner_id, index=0, file_key="clips/a.mp4")
+    with held(here, "assets", asset_id):
+        assert here.services.store.runs.keep_thumbnail(clip, _PICTURE, []) == []
+
+
 @pytest.mark.requirement("R52")
 def test_who_wakes_many_clips_locks_them_in_the_order_of_their_ids(here: World) -> None:
     first, others = shuffled(here, here.job(scenes=6))
