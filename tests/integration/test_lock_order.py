@@ -8,7 +8,7 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from pipeline.database.engine import transaction
 from pipeline.database.outbox import append
@@ -29,6 +29,9 @@ _NEWS = """
     insert into inbox (provider, webhook_id, attempt_id, prediction_id, answer, final)
     values ('replicate', concat('survey:', :prediction_id, '\\:refused'), :attempt_id, :prediction_id, '{}', true)
 """
+
+_JOB = "select id from jobs where id = :id for no key update"
+_ASSET = "select id from assets where id = :id for no key update"
 
 
 @pytest.fixture
@@ -67,6 +70,14 @@ def kept_waiting(here: World, action: Callable[[], object], table: str, row_id: 
                 time.sleep(0.01)
             yield
         done.result()
+
+
+@contextmanager
+def undoes_others(here: World) -> Iterator[tuple[ThreadPoolExecutor, Connection]]:
+    """Somebody to act beside us, and our transaction: of a ring with it, Postgres undoes the other one."""
+    with ThreadPoolExecutor(1) as beside, here.services.store.engine.connect() as connection:
+        connection.execute(text("set local deadlock_timeout = '60s'"))
+        yield beside, connection
 
 
 def shuffled(here: World, job_id: UUID) -> tuple[UUID, list[UUID]]:
@@ -226,3 +237,30 @@ def test_who_marks_events_of_several_jobs_as_told_locks_them_in_the_order_of_the
         assert here.query(f"{locked} skip locked", id=second)
         connection.rollback()
         done.result()
+
+
+@pytest.mark.requirement("R50")
+def test_the_answer_to_a_paid_order_outlives_a_ring_of_locks(here: World) -> None:
+    asset_id = here.clip(prompt="[[sim: stall]]")
+    job_id = here.row(asset_id)["job_id"]
+    with undoes_others(here) as (beside, connection):
+        here.line.after["submit"] = partial(connection.execute, text(_JOB), {"id": job_id})
+        step = beside.submit(here.step, asset_id)
+        until_blocked(here)
+        connection.execute(text(_ASSET), {"id": asset_id})
+        connection.commit()
+        step.result()
+    [take], [sold] = here.takes(asset_id), here.sold()
+    assert (here.state(asset_id), take.prediction_id) == (State.RENDERING, sold["id"])
+
+
+@pytest.mark.requirement("R52")
+def test_a_wake_outlives_a_ring_of_locks(here: World) -> None:
+    one, two = sorted(here.ids(here.job(scenes=2)))
+    with undoes_others(here) as (beside, connection):
+        connection.execute(text(_ASSET), {"id": two})
+        wake = beside.submit(here.services.store.steps.wake, [one, two])
+        until_blocked(here)
+        connection.execute(text(_ASSET), {"id": one})
+        connection.commit()
+        assert [each.asset_id for each in wake.result()] == [one, two]
