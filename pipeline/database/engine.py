@@ -20,6 +20,7 @@ from pipeline.domain.errors import Unavailable
 _TIMEOUT_MS = 15_000
 _CONNECT_TIMEOUT_SECONDS = 5
 _TRUSTED_SECONDS = 1.0
+_TIMES_UNDONE = 3
 
 _Given = ParamSpec("_Given")
 _Written = TypeVar("_Written")
@@ -70,15 +71,17 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 
 def outlives_a_ring(write: Callable[_Given, _Written]) -> Callable[_Given, _Written]:
-    """Write once more what Postgres undid to end a ring of locks; for one transaction that needs only its arguments."""
+    """Write again what Postgres undid to end a ring of locks; for one transaction that needs only its arguments."""
 
     @wraps(write)
     def written(*given: _Given.args, **named: _Given.kwargs) -> _Written:
-        try:
-            return write(*given, **named)
-        except Unavailable as error:
-            if not isinstance(getattr(error.__cause__, "orig", None), TransactionRollbackError):
-                raise
+        # More than once: it may have a row back before the one who waits for it has noticed that it was free.
+        for _ in range(_TIMES_UNDONE):
+            try:
+                return write(*given, **named)
+            except Unavailable as error:
+                if not isinstance(getattr(error.__cause__, "orig", None), TransactionRollbackError):
+                    raise
         return write(*given, **named)
 
     return written
