@@ -58,15 +58,13 @@ class Lines:
         wanted = exists().where(jobs.c.id == assets.c.job_id, jobs.c.cancel_requested_at.is_(None))
         of_round = (assets.c.job_id == job_id, assets.c.round == round_, assets.c.state == State.WAITING, free, wanted)
         # By their ids, as whoever wakes several does.
-        locked = select(assets.c.id).where(*of_round).order_by(assets.c.id).with_for_update(key_share=True)
-        begun = update(assets).where(*of_round)
+        in_order = select(assets.c.id).where(*of_round).order_by(assets.c.id).with_for_update(key_share=True)
         aside = func.coalesce(assets.c.waiting["reason"].astext, "").in_(ASIDE)
-        in_line = begun.where(~aside).values(_parked(Reason.SLOT)).returning(assets.c.id)
         with transaction(self.engine) as connection:
-            connection.execute(locked)
+            begun = update(assets).where(assets.c.id.in_(connection.execute(in_order).scalars().all()), ~aside)
             for reason in ASIDE:
-                connection.execute(begun.where(~aside, held_by(reason)).values(_parked(reason)))
-            ids = connection.execute(in_line).scalars().all()
+                connection.execute(begun.where(held_by(reason)).values(_parked(reason)))
+            ids = connection.execute(begun.values(_parked(Reason.SLOT)).returning(assets.c.id)).scalars().all()
             rows = connection.execute(_of(assets.c.id.in_(ids), assets.c.provider)).mappings().all() if ids else []
         found: dict[str, list[Waiter]] = {}
         for row in rows:

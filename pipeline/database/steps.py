@@ -99,9 +99,11 @@ class Steps:
     def wake(self, asset_ids: Sequence[UUID]) -> list[Member]:
         """Make rows due now, even while somebody holds them; the members to publish come back, in this order."""
         with transaction(self.engine) as connection:
-            if len(asset_ids) > 1:
-                connection.execute(gate.IN_ORDER, {"of": list(asset_ids)})
-            woken = [member(row) for row in connection.execute(gate.WAKE, {"of": list(asset_ids)}).mappings()]
+            found: Sequence[UUID] = list(asset_ids)
+            if len(found) > 1:
+                # These and no others: one that is reopened meanwhile would be locked out of order, and is due anyway.
+                found = connection.execute(gate.IN_ORDER, {"of": found}).scalars().all()
+            woken = [member(row) for row in connection.execute(gate.WAKE, {"of": found}).mappings()]
         turns = {asset_id: turn for turn, asset_id in enumerate(asset_ids)}
         return sorted(woken, key=lambda each: turns[each.asset_id])
 

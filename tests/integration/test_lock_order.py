@@ -186,6 +186,15 @@ def test_who_wakes_many_clips_locks_them_in_the_order_of_their_ids(here: World) 
 
 
 @pytest.mark.requirement("R52")
+def test_a_clip_that_is_reopened_while_others_are_waked_is_not_locked_after_them(here: World) -> None:
+    one, two, three = sorted(here.ids(here.job(scenes=3)))
+    here.end(two, State.FAILED)
+    with kept_waiting(here, partial(here.services.store.steps.wake, [one, two, three]), "assets", one):
+        here.query("update assets set state = 'waiting' where id = :id", id=two)
+    assert [here.row(each)["wakes"] for each in (one, two, three)] == [1, 0, 1]
+
+
+@pytest.mark.requirement("R52")
 def test_a_round_that_gets_in_line_locks_its_clips_in_the_order_of_their_ids(here: World) -> None:
     job_id = here.job(scenes=6)
     first, others = shuffled(here, job_id)
