@@ -80,12 +80,12 @@ LET_GO = FENCED.values(version=assets.c.version + 1, claimed_until=None, due_at=
 
 EXTEND = FENCED.values(claimed_until=CLOCK + _span("lease"))
 
-WAKE = (
-    update(assets)
-    .where(assets.c.id.in_(bindparam("of", expanding=True)), _OPEN)
-    .values(due_at=CLOCK, wakes=assets.c.wakes + 1)
-    .returning(*MEMBER)
-)
+_OPEN_OF = (assets.c.id.in_(bindparam("of", expanding=True)), _OPEN)
+
+#: Before a wake of several: an update locks its rows in whatever order they are found, and two of them may meet.
+IN_ORDER = select(assets.c.id).where(*_OPEN_OF).order_by(assets.c.id).with_for_update(key_share=True)
+
+WAKE = update(assets).where(*_OPEN_OF).values(due_at=CLOCK, wakes=assets.c.wakes + 1).returning(*MEMBER)
 
 #: What an asset's needs have come to. In a step they are read once, when the row is claimed.
 NEEDED = select(

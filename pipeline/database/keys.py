@@ -105,17 +105,20 @@ class Keys:
     def limit(self, key_id: UUID, day_budget_cents: int) -> bool:
         """Let a key spend so much in a day (0: any); who waits for its money is due again. False without such a key."""
         query = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
-        waiting = update(assets).where(
-            jobs.c.id == assets.c.job_id,
-            jobs.c.api_key_id == key_id,
-            assets.c.state == State.WAITING,
-            assets.c.waiting["reason"].as_string() == Reason.BUDGET,
+        waiting = (
+            select(assets.c.id)
+            .join(jobs, jobs.c.id == assets.c.job_id)
+            .where(jobs.c.api_key_id == key_id, assets.c.state == State.WAITING)
+            .where(assets.c.waiting["reason"].as_string() == Reason.BUDGET)
+            .order_by(assets.c.id)
+            .with_for_update(of=assets, key_share=True)
         )
         with transaction(self.engine) as connection:
             known = connection.execute(query.values(day_budget_cents=day_budget_cents)).rowcount == 1
         with transaction(self.engine) as connection:
-            # In a transaction of its own: a step locks its clip before the key.
-            connection.execute(waiting.values(due_at=func.clock_timestamp()))
+            # In a transaction of its own: a step locks its clip before the key. By their ids, as whoever wakes several.
+            due = update(assets).where(assets.c.id.in_(connection.execute(waiting).scalars().all()))
+            connection.execute(due.values(due_at=func.clock_timestamp()))
         return known
 
     def revoke(self, key_id: UUID) -> bool:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Engine, RowMapping, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from pipeline.database.engine import transaction
+from pipeline.database.engine import outlives_a_ring, transaction
 from pipeline.database.gate import holds_slot
 from pipeline.database.tables import assets, jobs, learned_limits, owners
 from pipeline.database.waits import held_by
@@ -47,6 +47,7 @@ class Lines:
 
     engine: Engine
 
+    @outlives_a_ring
     def park(self, job_id: UUID, round_: int) -> dict[str, list[Waiter]]:
         """Let the round's waiting assets wait for their slots, without a message; who they are, by provider.
 
@@ -55,14 +56,15 @@ class Lines:
         """
         free = or_(assets.c.claimed_until.is_(None), assets.c.claimed_until < _CLOCK)
         wanted = exists().where(jobs.c.id == assets.c.job_id, jobs.c.cancel_requested_at.is_(None))
-        round_of = (assets.c.job_id == job_id, assets.c.round == round_)
-        begun = update(assets).where(*round_of, assets.c.state == State.WAITING, free, wanted)
+        of_round = (assets.c.job_id == job_id, assets.c.round == round_, assets.c.state == State.WAITING, free, wanted)
+        # By their ids, as whoever wakes several does.
+        in_order = select(assets.c.id).where(*of_round).order_by(assets.c.id).with_for_update(key_share=True)
         aside = func.coalesce(assets.c.waiting["reason"].astext, "").in_(ASIDE)
-        in_line = begun.where(~aside).values(_parked(Reason.SLOT)).returning(assets.c.id)
         with transaction(self.engine) as connection:
+            begun = update(assets).where(assets.c.id.in_(connection.execute(in_order).scalars().all()), ~aside)
             for reason in ASIDE:
-                connection.execute(begun.where(~aside, held_by(reason)).values(_parked(reason)))
-            ids = connection.execute(in_line).scalars().all()
+                connection.execute(begun.where(held_by(reason)).values(_parked(reason)))
+            ids = connection.execute(begun.values(_parked(Reason.SLOT)).returning(assets.c.id)).scalars().all()
             rows = connection.execute(_of(assets.c.id.in_(ids), assets.c.provider)).mappings().all() if ids else []
         found: dict[str, list[Waiter]] = {}
         for row in rows:

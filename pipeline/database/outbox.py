@@ -79,7 +79,8 @@ class Outbox:
         if not numbers:
             return
         with transaction(self.engine) as connection:
-            for job_id, seqs in numbers.items():
+            # In one order: two sweepers may have found the same events.
+            for job_id, seqs in sorted(numbers.items()):
                 connection.execute(_PUBLISHED, {"of": UUID(job_id), "numbers": seqs})
 
     def unpublished(self, *, older_than: timedelta, limit: int) -> list[Event]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Engine, bindparam, func, select, update
 
 from pipeline.database.choosing import fall_back
-from pipeline.database.engine import transaction
+from pipeline.database.engine import outlives_a_ring, transaction
 from pipeline.database.forgotten import MAX_THUMBNAIL_TRIES, OPEN_JOBS, has_open_assets
 from pipeline.database.outbox import append
 from pipeline.database.pictures import keep_picture
@@ -129,6 +129,7 @@ class Runs:
         with transaction(self.engine) as connection:
             connection.execute(_filming(claim).values(values))
 
+    @outlives_a_ring
     def close(
         self,
         claim: FilmClaim,
@@ -176,8 +177,13 @@ class Runs:
             connection.execute(query)
 
     def keep_thumbnail(self, clip: DoneClip, picture: Picture, events: Sequence[Event]) -> list[Event]:
-        """Write a clip's thumbnail, once, unless the clip is another take by now."""
-        unseen = (assets.c.id == clip.id, assets.c.thumbnail_key.is_(None), assets.c.file_key == clip.file_key)
+        """Write a clip's thumbnail, once, unless the clip is another take by now, or one is being made.
+
+        The step of a clip that is rendered anew holds its row and may wait for the job's; should that take fail, the
+        picture is made again.
+        """
+        as_it_was = (assets.c.state == State.DONE, assets.c.file_key == clip.file_key)
+        unseen = (assets.c.id == clip.id, assets.c.thumbnail_key.is_(None), *as_it_was)
         of_it = (attempts.c.asset_id == clip.id, attempts.c.file_key == clip.file_key)
         with transaction(self.engine) as connection:
             # The job before its clips that have ended, as whoever chooses a take or retries does.

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 
 from pipeline.database import gate
-from pipeline.database.engine import transaction
+from pipeline.database.engine import outlives_a_ring, transaction
 from pipeline.database.forgotten import member
 from pipeline.database.ledger import close_attempt, record_attempt
 from pipeline.database.outbox import append
@@ -56,6 +56,7 @@ class Steps:
             needs = _needs(connection, taken)
         return _hold(taken, attempt, news, needs, taken_at=taken_at)
 
+    @outlives_a_ring
     def apply(self, hold: Hold, change: Change, *, keep: timedelta | None = None) -> tuple[Hold, list[Event], bool]:
         """Write a step's outcome in one transaction; ``keep`` holds the claim for the next move.
 
@@ -94,10 +95,15 @@ class Steps:
         with transaction(self.engine) as connection:
             connection.execute(gate.EXTEND, {**_fence(hold), "lease": lease})
 
+    @outlives_a_ring
     def wake(self, asset_ids: Sequence[UUID]) -> list[Member]:
         """Make rows due now, even while somebody holds them; the members to publish come back, in this order."""
         with transaction(self.engine) as connection:
-            woken = [member(row) for row in connection.execute(gate.WAKE, {"of": list(asset_ids)}).mappings()]
+            found: Sequence[UUID] = list(asset_ids)
+            if len(found) > 1:
+                # These and no others: one that is reopened meanwhile would be locked out of order, and is due anyway.
+                found = connection.execute(gate.IN_ORDER, {"of": found}).scalars().all()
+            woken = [member(row) for row in connection.execute(gate.WAKE, {"of": found}).mappings()]
         turns = {asset_id: turn for turn, asset_id in enumerate(asset_ids)}
         return sorted(woken, key=lambda each: turns[each.asset_id])
 
@@ -122,6 +128,7 @@ class Steps:
             about = connection.execute(gate.ABOUT, {"of": attempt_id}).one_or_none()
         return about.account if about else None
 
+    @outlives_a_ring
     def receive(
         self, attempt_id: UUID, *, provider: str, webhook_id: str, prediction_id: str, answer: Answer
     ) -> list[Member]:

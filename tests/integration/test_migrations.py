@@ -1,5 +1,6 @@
 """The migrations make the very tables that the code believes in, and can be undone."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,7 +10,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, Engine, TextClause, inspect, text
 
 from pipeline.database.engine import connect
 from pipeline.database.migrate import config, upgrade
@@ -87,3 +88,42 @@ def test_processes_that_migrate_at_the_same_time_do_not_meet(empty_url: str, emp
         [head] = MigrationContext.configure(connection).get_current_heads()
     assert [head] == ScriptDirectory.from_config(config()).get_heads()
     upgrade(empty_url)
+
+
+@pytest.mark.requirement("R50")
+def test_a_step_and_a_webhook_that_meet_a_migration_outlive_it_and_it_them(migrated: Engine, database_url: str) -> None:
+    settings = config()
+    with migrated.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "0008")
+    asset = text("select pg_advisory_xact_lock(1)")  # stands for the row of one: a lock that no migration takes
+    with ThreadPoolExecutor(3) as beside, migrated.connect() as step, migrated.connect() as webhook:
+        step.execute(asset)
+        webhook.execute(text("select id from attempts"))
+        migration = beside.submit(upgrade, database_url)
+        until_waiting(migrated, 1)
+        written = beside.submit(commit, step, text("update attempts set live = live"))
+        until_waiting(migrated, 2)
+        waked = beside.submit(commit, webhook, asset)
+        for each in (written, waked, migration):
+            each.result()
+
+
+def commit(connection: Connection, statement: TextClause) -> None:
+    """The last statement of a transaction."""
+    connection.execute(statement)
+    connection.commit()
+
+
+def until_waiting(database: Engine, number: int) -> None:
+    """Wait until so many wait for locks."""
+    blocked = text(
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    )
+    give_up_at = time.monotonic() + 10
+    while True:
+        with database.connect() as connection:
+            if connection.execute(blocked).scalar_one() >= number:
+                return
+        assert time.monotonic() < give_up_at, "nobody waits"
+        time.sleep(0.01)

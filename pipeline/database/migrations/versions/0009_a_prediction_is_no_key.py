@@ -10,6 +10,9 @@ depends_on = None
 
 
 def upgrade() -> None:
+    # First what needs the table for itself: who builds an index and then asks for that may meet a step and a webhook
+    # that each wait for the next, and one of the three is undone.
+    op.drop_constraint("uq_attempts_account_prediction_id", "attempts")
     op.create_index(
         "uq_attempts_prediction",
         "attempts",
@@ -17,7 +20,6 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("prediction_id is not null"),
     )
-    op.drop_constraint("uq_attempts_account_prediction_id", "attempts")
 
 
 def downgrade() -> None:
