@@ -63,6 +63,6 @@ export async function submitOnce(body) {
   const text = JSON.stringify(body);
   if (sent.text !== text) sent = { text, key: idempotencyKey() };
   const job = await jobs.submit(body, sent.key);
-  sent = { text: null, key: null };
+  if (sent.text === text) sent = { text: null, key: null };
   return job;
 }

@@ -32,6 +32,24 @@ OLDER = """async () => {
   });
 }"""
 
+# An order's answer comes after another was sent, whose own answer is then lost: the keys that were sent.
+LOST_AFTER_ANOTHER = """async () => {
+  const { submitOnce } = await import("/dashboard/storyboard.js");
+  const keys = [], answers = [];
+  window.fetch = (_, { headers }) => {
+    keys.push(headers["Idempotency-Key"]);
+    return new Promise((come, lost) => answers.push({ come, lost }));
+  };
+  const first = submitOnce({ title: "one" });
+  const second = submitOnce({ title: "another" });
+  answers[0].come(new Response("{}", { status: 202 }));
+  await first;
+  answers[1].lost(new Error());
+  await second.catch(() => {});
+  submitOnce({ title: "another" });
+  return keys;
+}"""
+
 
 class FirstRequest:
     """Holds back the first order sent to an address."""
@@ -298,3 +316,13 @@ def test_json_with_a_slip_is_still_there_after_a_look_at_the_form(browser: Brows
         page.get_by_role("button", name="Form").click()
         page.get_by_role("button", name="JSON").click()
         expect(page.get_by_label("Storyboard as JSON")).to_have_value('{"title": "Harbour",}')
+
+
+@pytest.mark.requirement("R23")
+def test_an_order_whose_answer_was_lost_is_sent_with_its_key_again_whatever_came_meanwhile(
+    browser: Browser, stack: Stack, key: str
+) -> None:
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        one, another, again = page.evaluate(LOST_AFTER_ANOTHER)
+        assert one != another == again
