@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 import redis
+from hypothesis import HealthCheck
+from hypothesis import settings as dials
 
 from cli.stack.stack import Stack
 from tests import chromium, servers
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 servers.scrub()
+# As in CI, where Hypothesis does so by itself: a machine that pauses is no fault of an example.
+dials.register_profile("unhurried", dials.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+dials.load_profile("unhurried")
 
 TEMPLATE = "migrated"
 LONGEST_OF_A_DAY_SECONDS = 20.0  # more than any test takes that counts what a day may cost
