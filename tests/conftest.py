@@ -1,11 +1,15 @@
 """The fixtures that every kind of test shares: real servers, started when the first test asks for them."""
 
 import os
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 import redis
+from hypothesis import HealthCheck
+from hypothesis import settings as dials
 
 from cli.stack.stack import Stack
 from tests import chromium, servers
@@ -15,8 +19,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 servers.scrub()
+# As in CI, where Hypothesis does so by itself: a machine that pauses is no fault of an example.
+dials.register_profile("unhurried", dials.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+dials.load_profile("unhurried")
 
 TEMPLATE = "migrated"
+LONGEST_OF_A_DAY_SECONDS = 20.0  # more than any test takes that counts what a day may cost
 QUICK = {"SIMULATOR_RENDER_SECONDS": "0.2", "SIMULATOR_FRAME_HEIGHT": "90", "SIMULATOR_FSYNC": "0"}
 
 
@@ -88,6 +96,15 @@ def painting() -> Iterator[servers.Simulator]:
     """The same for tests that tell clips from each other by what they show."""
     with servers.simulator(**{**QUICK, "SIMULATOR_RENDER_SECONDS": "0.1"}) as simulator:
         yield simulator
+
+
+@pytest.fixture
+def one_day() -> None:
+    """The test begins and ends on the same day, in UTC: at its very end the next one is waited for."""
+    now = datetime.now(UTC)
+    left_seconds = (now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1) - now).total_seconds()
+    if left_seconds < LONGEST_OF_A_DAY_SECONDS:
+        time.sleep(left_seconds)
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,16 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from cli.stack.stack import Stack
 
-SCREENSHOTS = Path(__file__).parents[1] / "var" / "screenshots"
 LONG_MS = 60_000  # for what a job has to do first; nothing is measured with it
+# What a page shows comes from workers and an API that share a machine with all the rest.
+expect.set_options(timeout=LONG_MS)
+
+SCREENSHOTS = Path(__file__).parents[1] / "var" / "screenshots"
 DESKTOP, PHONE, SMALL_PHONE = (1280, 860), (390, 844), (320, 568)
 
 FLAGGED = "[[sim: fail=moderated]]"
 SLOW = "[[sim: seconds=8]]"
+ENDLESS = "[[sim: seconds=600]]"
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -49,6 +53,11 @@ def sign_in(page: Page, stack: Stack, key: str) -> None:
     page.get_by_label("API key").fill(key)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def without_end(page: Page) -> None:
+    """Let every clip play on and on, so that none is over before it is looked at."""
+    page.evaluate("() => document.addEventListener('play', (event) => { event.target.loop = true; }, true)")
 
 
 def shoot(page: Page, name: str) -> None:

@@ -2,10 +2,16 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 20.0
+
+Answer = TypeVar("Answer")
 
 
 def eventually(question: Callable[[], bool], *, patience_seconds: float = PATIENCE_SECONDS) -> None:
@@ -27,3 +33,26 @@ def living(words: str) -> list[int]:
         if words.encode() in known:
             found.append(int(folder.name))
     return found
+
+
+def gone(process: psutil.Process) -> bool:
+    """Whether a process is dead; a zombie that nobody buried yet is."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def of_family(process: psutil.Process, question: Callable[[psutil.Process], Answer]) -> list[Answer]:
+    """What a process and its descendants answer; a descendant that ends meanwhile answers nothing."""
+    answers = [question(process)]
+    for each in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            answers.append(question(each))
+    return answers
+
+
+def listening(process: psutil.Process) -> set[str]:
+    """The addresses on which a process and its descendants accept connections."""
+    found = of_family(process, lambda each: each.net_connections("inet"))
+    return {each.laddr.ip for connections in found for each in connections if each.status == psutil.CONN_LISTEN}

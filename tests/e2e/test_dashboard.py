@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cli.stack.stack import Stack
 from tests.pages import (
+    ENDLESS,
     FLAGGED,
     LONG_MS,
     OVERFLOW,
@@ -23,6 +24,7 @@ from tests.pages import (
     shoot,
     sign_in,
     storyboard,
+    without_end,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +77,7 @@ def test_a_clip_plays_in_place_and_only_one_at_a_time(
         sign_in(page, stack, key)
         page.goto(submit(storyboard("Gulls over a pier.", "A net is mended.")))
         saved(page, [0, 1])
+        without_end(page)
         page.keyboard.press("j")
         page.keyboard.press("Space")
         expect(page.locator(".bin video")).to_have_js_property("paused", value=False)
@@ -135,7 +138,8 @@ def test_a_page_whose_server_went_away_says_so_and_catches_up(
 ) -> None:
     with opened(browser) as page:
         sign_in(page, stack, key)
-        page.goto(submit(storyboard(f"Ebb. {SLOW}", f"Flood. {SLOW}")))
+        # Both have to render on until the page has noticed, and the API may take its time to stop.
+        page.goto(submit(storyboard("Ebb. [[sim: seconds=25]]", "Flood. [[sim: seconds=25]]")))
         # Until somebody looks again, a busy provider's first word stands.
         there = re.compile("rendering|own queue")
         expect(card(page, 1)).to_contain_text(there, timeout=LONG_MS)
@@ -156,7 +160,7 @@ def test_a_clip_that_waits_says_for_what(
 ) -> None:
     with opened(browser) as page:
         sign_in(page, stack, key)
-        page.goto(submit(storyboard(*[f"Wave {number}. {SLOW}" for number in range(7)])))
+        page.goto(submit(storyboard(*[f"Wave {number}. {ENDLESS}" for number in range(7)])))
         expect(page.get_by_text(re.compile("first in line at replicate · (about [0-9]+ s|any moment)"))).to_have_count(
             1
         )
@@ -177,7 +181,8 @@ def test_the_accounts_show_who_holds_their_slots(
 ) -> None:
     with opened(browser) as page:
         sign_in(page, stack, stack.create_key(owner="the other room"))
-        theirs = submit(storyboard(*[f"Wave {number}. {SLOW}" for number in range(7)])).replace("/jobs/", "/v1/jobs/")
+        waves = [f"Wave {number}. {ENDLESS}" for number in range(7)]
+        theirs = submit(storyboard(*waves)).replace("/jobs/", "/v1/jobs/")
         page.get_by_role("link", name="Accounts").click()
         account = page.locator(".account", has=page.get_by_role("heading", name="replicate", exact=True))
         expect(account).to_contain_text("5 of 5 slots in use · 0 yours")

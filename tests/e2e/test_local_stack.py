@@ -17,29 +17,10 @@ import requests
 from cli.stack import compose
 from cli.stack.stack import Stack
 from pipeline.media import Media
-from tests.processes import ROOT, eventually
+from tests.processes import ROOT, eventually, gone, listening, of_family
 
 DEMO = [sys.executable, "-m", "cli", "demo"]
 SCENES = json.loads((ROOT / "examples" / "lighthouse.json").read_text())["scenes"]
-
-
-def gone(process: psutil.Process) -> bool:
-    """Whether a process is dead; a zombie that nobody buried yet is."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def listening(process: psutil.Process) -> set[str]:
-    """The addresses on which a process and its descendants accept connections."""
-    family = (process, *process.children(recursive=True))
-    return {
-        connection.laddr.ip
-        for each in family
-        for connection in each.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
 
 
 @contextmanager
@@ -150,6 +131,5 @@ def test_no_secret_stands_in_a_command_line(stack: Stack) -> None:
     names = ("SECRET_KEY", "S3_SECRET_ACCESS_KEY", "REPLICATE_API_TOKEN", "REPLICATE_WEBHOOK_SECRET", "REDIS_URL")
     secrets = {stack.environment[name] for name in names} | {stack.environment["FLOWER_BASIC_AUTH"].partition(":")[2]}
     for name in stack.names:
-        process = psutil.Process(stack.pid(name))
-        for each in (process, *process.children(recursive=True)):
-            assert not [secret for secret in secrets if secret in " ".join(each.cmdline())], name
+        for words in of_family(psutil.Process(stack.pid(name)), psutil.Process.cmdline):
+            assert not [secret for secret in secrets if secret in " ".join(words)], name

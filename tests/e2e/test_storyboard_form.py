@@ -84,7 +84,7 @@ def test_a_keyframe_a_narration_and_a_scene_that_goes_on_are_ordered_in_the_form
         page.get_by_role("textbox", name="Scene 1").fill("A boat leaves. [[sim: seconds=4]]")
         more = page.get_by_text("Picture, keyframe, narration")
         more.click()
-        page.get_by_label("Starts from a keyframe").fill("A boat at a pier [[sim: seconds=4]]")
+        page.get_by_label("Starts from a keyframe").fill("A boat at a pier [[sim: seconds=8]]")
         page.get_by_label("Keyframes made by").select_option(label="FLUX.1 schnell")
         page.get_by_label("Narration", exact=True).fill("It left at dawn.")
         page.get_by_role("button", name="Add a scene").click()

@@ -8,7 +8,20 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cli.stack.stack import Stack
-from tests.pages import FLAGGED, LONG_MS, OVERFLOW, PHONE, SLOW, card, opened, saved, shoot, sign_in, storyboard
+from tests.pages import (
+    FLAGGED,
+    LONG_MS,
+    OVERFLOW,
+    PHONE,
+    SLOW,
+    card,
+    opened,
+    saved,
+    shoot,
+    sign_in,
+    storyboard,
+    without_end,
+)
 
 
 def sheet(page: Page, number: int) -> Any:
@@ -46,6 +59,7 @@ def test_takes_stand_side_by_side_and_the_film_follows_the_one_that_is_chosen(
         expect(page).to_have_title("✓ Harbour", timeout=LONG_MS)
         picture = page.locator(".film .play img")
         expect(picture).not_to_have_attribute("src", re.compile(re.escape(first_film)), timeout=LONG_MS)
+        without_end(page)
         for number in (1, 2):
             clip.get_by_role("button", name=f"Play take {number}").click()
         for video in clip.locator("video").all():
@@ -92,7 +106,7 @@ def test_a_failed_take_stands_beside_the_good_one_which_stays(
 def test_a_card_shows_the_keyframe_and_speaks_the_narration(
     browser: Browser, stack: Stack, key: str, submit: Callable[[dict[str, Any]], str]
 ) -> None:
-    scene = {"description": f"Dawn. {SLOW}", "duration": 5, "keyframe": "A tower", "narration": "It was dawn."}
+    scene = {"description": f"Dawn. {SLOW}", "duration": 5, "keyframe": "A tower", "narration": "It was dawn. " * 4}
     makers = {"image_model": "replicate/flux-schnell", "speech_model": "replicate/speech-2.8-hd"}
     with opened(browser) as page:
         sign_in(page, stack, key)

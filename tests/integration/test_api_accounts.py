@@ -145,6 +145,7 @@ def paid(api: Web, waiter: Waiter, cents: int, *, days_ago: int) -> None:
             connection.execute(spend.insert().values(kind=kind, at=at, **entry))
 
 
+@pytest.mark.usefixtures("one_day")
 def test_spend_is_the_callers_own_of_today_and_in_all(api: Web) -> None:
     ada, bob = api.key("ada"), api.key("bob")
     mine = lined_up(api, ada, 2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,12 @@ def arrived(here: World, count: int) -> None:
 
 
 def test_a_job_that_comes_alone_is_started_at_once(here: World) -> None:
-    here.job()
+    monitor: Any = here.services.redis.monitor  # untyped in redis-py
+    with monitor() as heard:
+        here.job()
+        lives = next(each["command"] for each in heard.listen() if "pexpire" in each["command"].lower())
     assert here.carrier.delays == [AT_ONCE]
-    assert 0 < here.services.redis.pttl(COUNT) <= SPREAD / timedelta(milliseconds=1)
+    assert lives.lower() == f"pexpire {COUNT} {SPREAD // timedelta(milliseconds=1)}"
 
 
 def test_from_the_twenty_first_on_jobs_start_within_two_seconds_at_random(here: World) -> None:

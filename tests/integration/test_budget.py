@@ -60,6 +60,7 @@ def test_another_try_is_not_begun_when_the_first_has_used_the_budget_up(here: Wo
     assert len(here.sold()) == 1
 
 
+@pytest.mark.usefixtures("one_day")
 @pytest.mark.requirement("R57", "R60", "R66")
 def test_an_owners_money_of_a_day_is_for_all_of_their_jobs_and_the_rest_waits_for_the_next(here: World) -> None:
     asset_ids = [asset_id for _ in range(2) for asset_id in here.ids(here.job(5))]
@@ -88,6 +89,7 @@ def released(here: World, asset_id: UUID) -> None:
     assert here.ledger(asset_id) == [(1, "reserve"), (1, "release")]
 
 
+@pytest.mark.usefixtures("one_day")
 @pytest.mark.requirement("R57", "R60", "R66")
 def test_what_was_reserved_yesterday_and_is_released_today_buys_nothing_more_today(here: World) -> None:
     late = here.clip()
@@ -121,6 +123,7 @@ def ordered_with(here: World, key_id: UUID, scenes: int) -> list[UUID]:
     return here.ids(UUID(accept(here.services, owner_id=here.owner_id, key_id=key_id, body=body)["id"]))
 
 
+@pytest.mark.usefixtures("one_day")
 @pytest.mark.requirement("R57", "R60", "R66")
 def test_a_keys_money_of_a_day_is_for_the_jobs_that_it_ordered_and_binds_no_other_key(here: World) -> None:
     keys = here.services.store.keys

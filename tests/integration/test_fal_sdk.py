@@ -65,7 +65,7 @@ def faulty(fault: str) -> dict[str, str]:
 
 def test_subscribe_waits_in_the_queue_and_gives_the_clip(sdk: fal_client.SyncClient) -> None:
     seen: list[fal_client.Status] = []
-    result = sdk.subscribe(MODEL, GIVEN, with_logs=True, on_queue_update=seen.append)
+    result = sdk.subscribe(MODEL, faulty("seconds=4"), with_logs=True, on_queue_update=seen.append)
     assert is_a_clip(result["video"]["url"])
     assert result["video"]["content_type"] == "video/mp4"
     assert isinstance(seen[-1], fal_client.Completed)
@@ -84,7 +84,7 @@ def test_pictures_come_as_a_list(sdk: fal_client.SyncClient) -> None:
 
 
 def test_a_request_is_submitted_watched_and_fetched_by_its_id(sdk: fal_client.SyncClient) -> None:
-    handle = sdk.submit(MODEL, GIVEN)
+    handle = sdk.submit(MODEL, faulty("seconds=4"))
     assert isinstance(sdk.status(MODEL, handle.request_id), fal_client.Queued | fal_client.InProgress)
     assert handle.get() == sdk.result(MODEL, handle.request_id)
     assert handle.status() == fal_client.Completed(logs=None, metrics=handle.status().metrics)  # type: ignore[attr-defined]

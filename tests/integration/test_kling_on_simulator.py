@@ -85,7 +85,9 @@ def test_every_kind_of_order_is_taken_rendered_and_found_by_our_id(provider: Sim
     prediction = bought(adapter, wanted)
     answer = finished(adapter, prediction)
     assert len(answer.outputs) == 1
-    assert answer.render_seconds == pytest.approx(0.3, abs=0.3)
+    [sold] = provider.control("ledger")
+    ordered_at, over_at = (datetime.fromisoformat(sold[name]) for name in ("created_at", "completed_at"))
+    assert answer.render_seconds == pytest.approx((over_at - ordered_at).total_seconds(), abs=0.002)
     found = adapter.find(wanted, NOW)
     assert isinstance(found, Found)
     assert [each.prediction_id for each in found.predictions] == [prediction.id]

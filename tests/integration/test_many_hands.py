@@ -22,6 +22,7 @@ from tests.integration.simulator_process import Mailbox, eventually
 
 HANDS = 6
 CLIPS = 10
+PATIENCE_SECONDS = 150
 
 
 class Perilous:
@@ -111,6 +112,7 @@ class Turmoil:
             sweep(self.here.services)
 
 
+@pytest.mark.timeout(PATIENCE_SECONDS + 30)
 @pytest.mark.requirement("R50", "R55", "R04")
 def test_every_clip_is_made_and_paid_for_once(here: World, mailbox: Mailbox) -> None:
     job_id = here.job(CLIPS)
@@ -119,6 +121,7 @@ def test_every_clip_is_made_and_paid_for_once(here: World, mailbox: Mailbox) -> 
     assert len(here.sold()) == CLIPS
 
 
+@pytest.mark.timeout(PATIENCE_SECONDS + 30)
 @pytest.mark.requirement("R46", "R50", "R55", "R62")
 def test_whatever_scenes_need_of_each_other_is_made_and_paid_for_once_too(here: World, mailbox: Mailbox) -> None:
     needy: list[dict[str, Any]] = [
@@ -146,7 +149,9 @@ def endure(here: World, mailbox: Mailbox, job_id: UUID) -> None:
         hands = [pool.submit(chore) for chore in chores]
         try:
             # So many failures may open the breaker, and a worker may die with the next one's claim in its hands.
-            eventually(lambda: ended(here, job_id) or any(hand.done() for hand in hands), patience_seconds=150)
+            eventually(
+                lambda: ended(here, job_id) or any(hand.done() for hand in hands), patience_seconds=PATIENCE_SECONDS
+            )
         finally:
             turmoil.over.set()
         for hand in hands:

@@ -257,7 +257,7 @@ def test_a_poll_that_is_dropped_twice_is_still_answered(replicate: Replicate) ->
 
 @pytest.mark.requirement("R06")
 def test_progress_is_read_from_the_logs(replicate: Replicate) -> None:
-    prediction_id = bought(replicate, order("slowly [[sim: seconds=1]]"))
+    prediction_id = bought(replicate, order("slowly [[sim: seconds=4]]"))
     seen = [replicate.status(Prediction(id=prediction_id))]
     while not isinstance(seen[-1], Finished):
         seen.append(replicate.status(Prediction(id=prediction_id)))

@@ -16,7 +16,7 @@ import requests
 
 from cli.stack.processes import StackError
 from cli.stack.stack import Stack
-from tests.processes import ROOT, eventually
+from tests.processes import ROOT, eventually, gone, listening
 
 OWNER = """
 import signal, sys, time
@@ -41,23 +41,8 @@ def ask_postgres(url: str, statement: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def listening(stack: Stack) -> set[str]:
-    """The addresses on which the stack's processes and their descendants accept connections."""
-    found = set()
-    for name in stack.names:
-        parent = psutil.Process(stack.pid(name))
-        for process in (parent, *parent.children(recursive=True)):
-            found |= {each.laddr.ip for each in process.net_connections("inet") if each.status == psutil.CONN_LISTEN}
-    return found
-
-
-def gone(process: psutil.Process) -> bool:
-    """Whether a process is dead; a zombie that nobody buried yet is."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
 def test_every_server_listens_on_loopback_only(servers: Stack) -> None:
-    assert listening(servers) == {"127.0.0.1"}
+    assert set().union(*(listening(psutil.Process(servers.pid(name))) for name in servers.names)) == {"127.0.0.1"}
 
 
 def test_valkey_wants_its_password(servers: Stack) -> None:

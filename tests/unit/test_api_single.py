@@ -202,6 +202,7 @@ def test_a_model_that_is_to_go_says_when_and_what_to_take_then(changed: Web) -> 
     assert "Sunset" not in changed.client(KEY).post("/api/replicate/kling-t2v/submit?dry_run=true", json=body).headers
 
 
+@pytest.mark.usefixtures("one_day")
 @pytest.mark.requirement("R21", "R42")
 @pytest.mark.parametrize(("days", "words"), [(1, "is announced for"), (0, "was to end on"), (-60, "was to end on")])
 def test_the_warning_is_louder_from_the_day_on_which_a_model_was_to_go(tmp_path: Path, days: int, words: str) -> None:

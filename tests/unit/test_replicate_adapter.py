@@ -33,11 +33,11 @@ def replicate(server: Server) -> Replicate:
 
 
 @pytest.fixture
-def nobody() -> str:
-    """An address where nobody listens."""
+def nobody() -> Iterator[str]:
+    """An address where nobody listens, nor can as long as the test lasts."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
+        yield f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
 @pytest.fixture
