@@ -13,6 +13,7 @@ import { html, useEffect, useReducer, useRef, useState } from "./view.js";
 import * as words from "./words.js";
 
 const PAGE = 50;
+const MOST = 200;
 const POLL_MS = 5000;
 const STRIP = 5;
 
@@ -39,14 +40,17 @@ function useJobs() {
   const [state, dispatch] = useReducer(listReducer, { jobs: null, more: null, problem: null });
   const latest = useRef(state);
   latest.current = state;
-  const load = (start = 0, limit = PAGE) =>
-    api.jobs.list(start, limit).then(
-      (answer) => dispatch({ type: "page", answer: { ...answer, start } }),
+  const asked = useRef(0);
+  const load = (start = 0, limit = PAGE) => {
+    const nth = ++asked.current;
+    return api.jobs.list(start, limit).then(
+      (answer) => (start || nth === asked.current) && dispatch({ type: "page", answer: { ...answer, start } }),
       (problem) => dispatch({ type: "problem", answer: problem }),
     );
+  };
   useEffect(() => {
     let subscribed = false;
-    const reload = () => load(0, Math.max(PAGE, latest.current.jobs?.length || 0));
+    const reload = () => load(0, Math.min(MOST, Math.max(PAGE, latest.current.jobs?.length || 0)));
     const hear = (type, event) => {
       if (type !== "job_progress" && type !== "job_complete") return;
       const known = latest.current.jobs?.find((job) => job.id === event.job_id);

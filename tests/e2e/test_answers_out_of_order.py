@@ -12,6 +12,7 @@ from cli.stack.stack import Stack
 from tests.pages import FLAGGED, LONG_MS, SLOW, card, opened, sign_in, storyboard
 
 SOCKET = re.compile(r"/socket\.io/")
+MOST_ROWS = 200  # in one answer
 JOBS = re.compile(r"/v1/jobs\?start=0&")
 # For the page to make something of an answer.
 FRAMES = "() => new Promise((go) => requestAnimationFrame(() => setTimeout(go, 100)))"
@@ -253,6 +254,43 @@ def test_show_more_pressed_twice_shows_each_job_once(browser: Browser, stack: St
         expect(page.get_by_role("button", name="Show more")).to_have_count(0)
         page.evaluate(FRAMES)
         expect(page.locator(".row")).to_have_count(2)
+
+
+@pytest.mark.requirement("R38")
+def test_a_list_that_was_read_before_its_job_ended_and_comes_later_changes_nothing(
+    browser: Browser, stack: Stack
+) -> None:
+    key = stack.create_key(owner="a long wire")
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        page.goto(f"{stack.addresses.api_url}/accounts")
+        order(stack, key, storyboard(f"Ebb. {SLOW}"))
+        first = FirstAnswer(page, JOBS)
+        page.goto(stack.addresses.api_url)
+        expect(page.locator(".row-state")).to_have_text("complete", timeout=LONG_MS)
+        first.arrive_last(page)
+        expect(page.locator(".row-state")).to_have_text("complete")
+
+
+@pytest.mark.requirement("R38")
+def test_a_list_that_is_longer_than_an_answer_still_begins_with_the_newest_job(browser: Browser, stack: Stack) -> None:
+    key = stack.create_key(owner="the tireless")
+    order(stack, key, storyboard("Ebb."))
+
+    def lengthen(route: Route) -> None:
+        told = route.fetch().json()
+        rows = [{**told["jobs"][0], "id": f"{number}"} for number in range(MOST_ROWS + 1)]
+        route.fulfill(json={**told, "jobs": rows})
+
+    with opened(browser) as page:
+        sign_in(page, stack, key)
+        expect(page.locator(".row-state")).to_have_text("complete", timeout=LONG_MS)
+        page.route(JOBS, lengthen)
+        page.reload()
+        expect(page.locator(".row")).to_have_count(MOST_ROWS + 1)
+        page.unroute(JOBS)
+        order(stack, key, storyboard("Flood.", title="The newest"))
+        expect(page.locator(".row").first).to_contain_text("The newest")
 
 
 @pytest.mark.requirement("R38")
