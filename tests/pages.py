@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import requests
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from cli.stack.stack import Stack
@@ -53,6 +54,14 @@ def sign_in(page: Page, stack: Stack, key: str) -> None:
     page.get_by_label("API key").fill(key)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def order(stack: Stack, key: str, body: dict[str, Any]) -> str:
+    """Order a job as a program would; the address of its page."""
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = requests.post(f"{stack.addresses.api_url}/v1/jobs", json=body, headers=headers, timeout=30)
+    assert answer.status_code == requests.codes.accepted, answer.text
+    return stack.addresses.api_url + str(answer.json()["links"]["page"])
 
 
 def without_end(page: Page) -> None:

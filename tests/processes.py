@@ -38,7 +38,7 @@ def living(words: str) -> list[int]:
 def gone(process: psutil.Process) -> bool:
     """Whether a process is dead; a zombie that nobody buried yet is."""
     try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
+        return not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 

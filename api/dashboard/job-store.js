@@ -21,10 +21,10 @@ class JobStore {
     this.subscription = live.watch({
       call: "subscribe",
       ask: () => ({ job_id: this.id, after: this.state.seq }),
-      subscribed: (ack) => ((this.heeded = !!ack) ? this.snapshot(ack.snapshot, ack.seq) : this.load()),
+      subscribed: (ack) => ((this.joined = !!ack) ? this.snapshot(ack.snapshot, ack.seq) : this.load()),
       heard: (name, event) => this.heard(name, event),
     });
-    this.poller = setInterval(() => (this.heeded && live.isLive()) || this.catchUp(), POLL_MS);
+    this.poller = setInterval(() => (this.joined && live.isLive()) || this.catchUp(), POLL_MS);
     return this.load();
   }
 

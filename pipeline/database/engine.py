@@ -2,10 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial, wraps
-from typing import ParamSpec, TypeVar
+from functools import partial
 
 import psycopg2
 from psycopg2.extensions import TransactionRollbackError
@@ -14,16 +13,13 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from pipeline.domain.errors import Unavailable
 
 _TIMEOUT_MS = 15_000
 _CONNECT_TIMEOUT_SECONDS = 5
 _TRUSTED_SECONDS = 1.0
-_TIMES_UNDONE = 3
-
-_Given = ParamSpec("_Given")
-_Written = TypeVar("_Written")
 
 
 def connect(url: str, *, pool_size: int = 10) -> Engine:
@@ -70,21 +66,15 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         raise Unavailable(f"Postgres does not answer: {_first_line(error)}") from error
 
 
-def outlives_a_ring(write: Callable[_Given, _Written]) -> Callable[_Given, _Written]:
-    """Write again what Postgres undid to end a ring of locks; for one transaction that needs only its arguments."""
+def _deadlocked(error: BaseException) -> bool:
+    """Whether Postgres undid the transaction, so that others who waited for it could go on."""
+    cause = getattr(error.__cause__, "orig", None)
+    return isinstance(error, Unavailable) and isinstance(cause, TransactionRollbackError)
 
-    @wraps(write)
-    def written(*given: _Given.args, **named: _Given.kwargs) -> _Written:
-        # More than once: it may have a row back before the one who waits for it has noticed that it was free.
-        for _ in range(_TIMES_UNDONE):
-            try:
-                return write(*given, **named)
-            except Unavailable as error:
-                if not isinstance(getattr(error.__cause__, "orig", None), TransactionRollbackError):
-                    raise
-        return write(*given, **named)
 
-    return written
+#: For one transaction that needs only its arguments. More than once: it may have a row back before the one who waits
+#: for it has noticed that it was free.
+retried_on_deadlock = retry(retry=retry_if_exception(_deadlocked), stop=stop_after_attempt(4), reraise=True)
 
 
 def _first_line(error: Exception) -> str:

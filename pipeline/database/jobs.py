@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, an
 from sqlalchemy.dialects.postgresql import insert
 
 from pipeline.database.choosing import choose
-from pipeline.database.engine import outlives_a_ring, transaction
+from pipeline.database.engine import retried_on_deadlock, transaction
 from pipeline.database.reopening import Replan, reopen, still_to_pay
 from pipeline.database.tables import assets, attempts, idempotency_keys, jobs, scenes, spend
 from pipeline.database.waits import dependency, parts, stale
@@ -157,7 +157,7 @@ class Jobs:
             connection.execute(mark.values(cancel_requested_at=func.coalesce(jobs.c.cancel_requested_at, func.now())))
             return list(connection.execute(open_assets).scalars())
 
-    @outlives_a_ring
+    @retried_on_deadlock
     def reopen(
         self, job_id: UUID, clip_ids: Sequence[UUID], *, replans: Mapping[UUID, Replan] | None = None
     ) -> list[Event]:
@@ -169,7 +169,7 @@ class Jobs:
         with transaction(self.engine) as connection:
             return reopen(connection, job_id, clip_ids, replans or {})
 
-    @outlives_a_ring
+    @retried_on_deadlock
     def choose(self, job_id: UUID, clip_id: UUID, attempt_id: UUID) -> tuple[list[Event], bool]:
         """Let a clip be this take: what watchers are to be told, and whether the film has to be made anew.
 

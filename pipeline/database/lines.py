@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Engine, RowMapping, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from pipeline.database.engine import outlives_a_ring, transaction
+from pipeline.database.engine import retried_on_deadlock, transaction
 from pipeline.database.gate import holds_slot
 from pipeline.database.tables import assets, jobs, learned_limits, owners
 from pipeline.database.waits import held_by
@@ -47,7 +47,7 @@ class Lines:
 
     engine: Engine
 
-    @outlives_a_ring
+    @retried_on_deadlock
     def park(self, job_id: UUID, round_: int) -> dict[str, list[Waiter]]:
         """Let the round's waiting assets wait for their slots, without a message; who they are, by provider.
 

@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
-from pipeline.database.engine import connect, outlives_a_ring, transaction
+from pipeline.database.engine import connect, retried_on_deadlock, transaction
 
 # Any constant will do: it only keeps two migrating processes from meeting.
 _LOCK = 7_215_309
@@ -19,7 +19,7 @@ def config() -> Config:
     return settings
 
 
-@outlives_a_ring
+@retried_on_deadlock
 def upgrade(url: str) -> None:
     """Migrate to the newest revision; several processes may call this at once."""
     engine = connect(url)

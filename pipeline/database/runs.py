@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Engine, bindparam, func, select, update
 
 from pipeline.database.choosing import fall_back
-from pipeline.database.engine import outlives_a_ring, transaction
+from pipeline.database.engine import retried_on_deadlock, transaction
 from pipeline.database.forgotten import MAX_THUMBNAIL_TRIES, OPEN_JOBS, has_open_assets
 from pipeline.database.outbox import append
 from pipeline.database.pictures import keep_picture
@@ -129,7 +129,7 @@ class Runs:
         with transaction(self.engine) as connection:
             connection.execute(_filming(claim).values(values))
 
-    @outlives_a_ring
+    @retried_on_deadlock
     def close(
         self,
         claim: FilmClaim,

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 
 from pipeline.database import gate
-from pipeline.database.engine import outlives_a_ring, transaction
+from pipeline.database.engine import retried_on_deadlock, transaction
 from pipeline.database.forgotten import member
 from pipeline.database.ledger import close_attempt, record_attempt
 from pipeline.database.outbox import append
@@ -56,7 +56,7 @@ class Steps:
             needs = _needs(connection, taken)
         return _hold(taken, attempt, news, needs, taken_at=taken_at)
 
-    @outlives_a_ring
+    @retried_on_deadlock
     def apply(self, hold: Hold, change: Change, *, keep: timedelta | None = None) -> tuple[Hold, list[Event], bool]:
         """Write a step's outcome in one transaction; ``keep`` holds the claim for the next move.
 
@@ -95,7 +95,7 @@ class Steps:
         with transaction(self.engine) as connection:
             connection.execute(gate.EXTEND, {**_fence(hold), "lease": lease})
 
-    @outlives_a_ring
+    @retried_on_deadlock
     def wake(self, asset_ids: Sequence[UUID]) -> list[Member]:
         """Make rows due now, even while somebody holds them; the members to publish come back, in this order."""
         with transaction(self.engine) as connection:
@@ -128,7 +128,7 @@ class Steps:
             about = connection.execute(gate.ABOUT, {"of": attempt_id}).one_or_none()
         return about.account if about else None
 
-    @outlives_a_ring
+    @retried_on_deadlock
     def receive(
         self, attempt_id: UUID, *, provider: str, webhook_id: str, prediction_id: str, answer: Answer
     ) -> list[Member]:

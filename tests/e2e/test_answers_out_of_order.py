@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import requests
 from playwright.sync_api import APIResponse, Browser, Page, Route, WebSocketRoute, expect
 
 from cli.stack.stack import Stack
-from tests.pages import FLAGGED, LONG_MS, SLOW, card, opened, sign_in, storyboard
+from tests.pages import FLAGGED, LONG_MS, SLOW, card, opened, order, sign_in, storyboard
 
 SOCKET = re.compile(r"/socket\.io/")
 MOST_ROWS = 200  # in one answer
@@ -97,11 +96,6 @@ class FirstAnswer:
         route, response = self.held
         route.fulfill(response=response)
         page.evaluate(FRAMES)
-
-
-def order(stack: Stack, key: str, body: dict[str, Any]) -> None:
-    headers = {"Authorization": f"Bearer {key}"}
-    requests.post(f"{stack.addresses.api_url}/v1/jobs", json=body, headers=headers, timeout=30).raise_for_status()
 
 
 def lost_at_first(page: Page, address: str) -> None:
@@ -220,12 +214,12 @@ def test_a_job_that_is_accepted_late_takes_nobody_from_the_next_one(browser: Bro
         page.get_by_label("Model").select_option(label="Seedance 1 Pro")
         page.get_by_role("textbox", name="Scene 1").fill("A boat leaves.")
         expect(page.locator(".figure")).to_contain_text("$")
-        order = FirstRequest(page, re.compile("/v1/jobs$"))
+        first = FirstRequest(page, re.compile("/v1/jobs$"))
         page.get_by_role("button", name="Make the clips").click()
         page.get_by_role("link", name="Dailies, all jobs").click()
         page.get_by_role("link", name="New job").click()
         page.get_by_role("textbox", name="Scene 1").fill("It comes home.")
-        order.send(page)
+        first.send(page)
         expect(page.get_by_role("textbox", name="Scene 1")).to_have_value("It comes home.")
 
 

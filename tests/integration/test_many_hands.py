@@ -22,7 +22,7 @@ from tests.integration.simulator_process import Mailbox, eventually
 
 HANDS = 6
 CLIPS = 10
-PATIENCE_SECONDS = 150
+PATIENCE_SECONDS = 100  # less than the limit of a test
 
 
 class Perilous:
@@ -112,7 +112,6 @@ class Turmoil:
             sweep(self.here.services)
 
 
-@pytest.mark.timeout(PATIENCE_SECONDS + 30)
 @pytest.mark.requirement("R50", "R55", "R04")
 def test_every_clip_is_made_and_paid_for_once(here: World, mailbox: Mailbox) -> None:
     job_id = here.job(CLIPS)
@@ -121,7 +120,6 @@ def test_every_clip_is_made_and_paid_for_once(here: World, mailbox: Mailbox) -> 
     assert len(here.sold()) == CLIPS
 
 
-@pytest.mark.timeout(PATIENCE_SECONDS + 30)
 @pytest.mark.requirement("R46", "R50", "R55", "R62")
 def test_whatever_scenes_need_of_each_other_is_made_and_paid_for_once_too(here: World, mailbox: Mailbox) -> None:
     needy: list[dict[str, Any]] = [
